@@ -1,0 +1,23 @@
+"""The zoo: one correct server, every fault a small documented liar that overrides a method or two of it.
+
+A judge can be trusted that kills each of them for the right reason, and none of the odd but correct ones.
+"""
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from . import connection, delivery, events, messages, oddities, robustness, subscribing
+from .catalogue import FAULTS as _FAULTS
+from .catalogue import ODDITIES as _ODDITIES
+from .catalogue import Fault, Oddity
+from .running import RunningServer, start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Importing the sections is what fills the catalogue.
+SECTIONS = (connection, messages, subscribing, robustness, events, delivery, oddities)
+FAULTS: "Mapping[str, Fault]" = MappingProxyType(_FAULTS)
+ODDITIES: "Mapping[str, Oddity]" = MappingProxyType(_ODDITIES)
+
+__all__ = ["FAULTS", "ODDITIES", "Fault", "Oddity", "RunningServer", "start"]

@@ -1,0 +1,93 @@
+"""What the zoo holds: faults with the clauses that they break, and oddities that break none.
+
+A loss breaks SUB-2 in letter as well as DEL-1. So that a fault can name exactly the clauses that a judge must
+report, one rule decides: the clause that is about the cause.
+
+- Nothing at all arrives on a confirmed subscription, or what comes right after its confirmation is missing:
+  SUB-2. Something arrived and something else is lost later, or for some receivers only: DEL-1.
+- The message arrives, but changed: EVT-1 (payload), MSG-2 (envelope), MSG-1 (no JSON object in a text frame).
+- A connection that was promised to stay usable and is not: the clause that made the promise (ROB-1, ROB-3,
+  CONN-5 ...).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from .server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Fallback = Literal["on", "off", "any"]
+_Class = TypeVar("_Class", bound=type[Server])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to be wrong."""
+
+    name: str
+    summary: str
+    """What the server does wrong, in a line or two."""
+    clauses: frozenset[str]
+    """Exactly the clauses that a right judge reports findings on, as failed or as warned."""
+    subtle: bool
+    """Whether it shows only for particular inputs, counts, timings or sequences."""
+    server: type[Server]
+    trigger: bool = False
+    """Whether it shows only in the server's own events: the judge needs `RunningServer.trigger_url`."""
+    fallback: Fallback = "any"
+    """What the judge must be told about the fallback for the fault to be one (DEL-3)."""
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """One way to be right that a hasty judge takes for wrong."""
+
+    name: str
+    summary: str
+    warns: frozenset[str]
+    """The SHOULD clauses that a right judge warns about."""
+    server: type[Server]
+    trigger: bool = False
+    """Whether the odd part is in the server's own events: the judge needs `RunningServer.trigger_url`."""
+
+
+FAULTS: dict[str, Fault] = {}
+ODDITIES: dict[str, Oddity] = {}
+
+
+def fault(
+    *clauses: str, subtle: bool = False, trigger: bool = False, fallback: Fallback = "any"
+) -> Callable[[_Class], _Class]:
+    """Enter a server class as a fault; its name and docstring become the fault's."""
+
+    def enter(server: _Class) -> _Class:
+        name, summary = _described(server)
+        FAULTS[name] = Fault(name, summary, frozenset(clauses), subtle, server, trigger, fallback)
+        return server
+
+    return enter
+
+
+def oddity(*warns: str, trigger: bool = False) -> Callable[[_Class], _Class]:
+    """Enter a server class as an oddity; its name and docstring become the oddity's."""
+
+    def enter(server: _Class) -> _Class:
+        name, summary = _described(server)
+        ODDITIES[name] = Oddity(name, summary, frozenset(warns), server, trigger)
+        return server
+
+    return enter
+
+
+def _described(server: type[Server]) -> tuple[str, str]:
+    """Return `RefusesDashes` as `refuses-dashes`, and its docstring in one line."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "-", server.__name__).lower()
+    if name in FAULTS or name in ODDITIES:
+        raise ValueError(f"two servers are called {name}")
+    return name, " ".join(cleandoc(server.__doc__ or "").split())
