@@ -1,4 +1,4 @@
-"""One WebSocket connection: frames by the `websockets` library, a bounded queue of what waits for the client."""
+"""One WebSocket connection: frames by `websockets`, and a bounded queue of what waits for the client."""
 
 from __future__ import annotations
 

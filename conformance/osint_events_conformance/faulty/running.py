@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from .catalogue import FAULTS, ODDITIES
-from .http import HttpConnection
+from .listener import HttpConnection
 from .server import Server
 
 if TYPE_CHECKING:
