@@ -1,0 +1,76 @@
+"""The foreign targets as processes: correct servers of Part 1, without a line of the reference server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+STOP_SECONDS = 10
+
+
+@contextmanager
+def running(*command: str | Path) -> Iterator[str]:
+    """Start a server on a free port and give its base URL, ``http://127.0.0.1:PORT``."""
+    process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own servers
+    assert process.stdout is not None
+    try:
+        announcement = process.stdout.readline()
+        assert announcement.startswith("listening on http://"), f"{command} did not start"
+        yield announcement.removeprefix("listening on ").strip()
+        assert process.poll() is None, "the server ended during the test"
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def fastapi_server() -> Iterator[str]:
+    """The base URL of the FastAPI target."""
+    with running(sys.executable, HERE / "fastapi_server.py") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def node_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of the Node target, installed from its lock file outside the checkout."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        missing = "node" if node is None else "npm"
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing} is not installed, and CI must run the Node target")
+        pytest.skip(f"{missing} is not installed")
+    project = tmp_path_factory.mktemp("node_ws")
+    shutil.copytree(
+        HERE / "node_ws", project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules")
+    )
+    install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    subprocess.run(install, cwd=project, check=True)  # noqa: S603 - our own lock file
+    with running(node, project / "server.mjs") as url:
+        yield url
+
+
+@pytest.fixture(
+    params=["fastapi_server", pytest.param("node_server", marks=pytest.mark.node)],
+    ids=["fastapi", "node"],
+)
+def target(request: pytest.FixtureRequest) -> str:
+    """The base URL of each target in turn."""
+    url = request.getfixturevalue(request.param)
+    assert isinstance(url, str)
+    return url
