@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # a script beside the packages, in none of them
 """Make everything under generated/ from schemas/v1, or check that it is what they make.
 
 python generated/generate.py            writes the files
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract_generator import documents, python
+from contract_generator.shapes import shapes
 from contract_generator.sources import SourceError, Sources
 from contract_generator.templating import environment
 
@@ -24,7 +26,8 @@ _IGNORED = {"__pycache__", "node_modules"}
 def rendered(root: Path) -> dict[str, str]:
     """Give every generated file's text by its path below the root; the same sources give the same bytes."""
     sources, templates = Sources(root), environment()
-    return {**python.files(sources, templates), **documents.files(sources)}
+    found = shapes(sources)
+    return {**python.files(sources, found, templates), **documents.files(sources)}
 
 
 def existing(root: Path) -> dict[str, str]:
@@ -64,20 +67,22 @@ def write(root: Path, files: dict[str, str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and give its exit status."""
     parser = argparse.ArgumentParser(description="Make everything under generated/ from schemas/v1.")
-    parser.add_argument("--check", action="store_true", help="write nothing; print a diff and exit with 1 on drift")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; print a diff and exit 1 on drift"
+    )
     options = parser.parse_args(arguments)
     root = Path(__file__).resolve().parent.parent
     try:
         files = rendered(root)
     except SourceError as error:
-        print(f"generate: {error}", file=sys.stderr)
+        sys.stderr.write(f"generate: {error}\n")
         return 2
     if not options.check:
         write(root, files)
         return 0
     if drift := difference(existing(root), files):
-        print(drift, end="")
-        print("generate: the files above differ; run python generated/generate.py", file=sys.stderr)
+        sys.stdout.write(drift)
+        sys.stderr.write("generate: these files differ from what schemas/v1 makes; run it without --check\n")
         return 1
     return 0
 

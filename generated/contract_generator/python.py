@@ -1,4 +1,4 @@
-"""The Python package osint_events: models by datamodel-code-generator, and what the templates make around them."""
+"""The Python package osint_events: models by datamodel-code-generator, and templates for the rest."""
 
 import json
 import textwrap
@@ -6,148 +6,63 @@ from typing import Any
 
 import jinja2
 import jsonschema
-from datamodel_code_generator import DataModelType, InputFileType, LiteralType, PythonVersion, generate
+from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, generate
+from datamodel_code_generator.enums import DataModelType
 from datamodel_code_generator.format import Formatter
 
 from contract_generator import legacy
-from contract_generator.sources import DIRECTORY, Schema, Sources, class_name, kinds
-from contract_generator.templating import GENERATOR
+from contract_generator.shapes import Shapes
+from contract_generator.sources import DIRECTORY, SUFFIX, Schema, Sources
+from contract_generator.templating import TEMPLATES, header
 
 _PACKAGE = "generated/osint_events"
-_TEMPLATES = "generated/contract_generator/templates/osint_events"
-_SCHEMA_FILES = f"{DIRECTORY}/*.schema.json"
-_UNKNOWN_MESSAGE: Schema = {
-    "title": "Unknown message",
-    "description": "A message of a type that the contract does not know: it is tolerated (ROB-3, CLT-2).",
-    "type": "object",
-    "properties": {"type": {"title": "Message type", "description": "Any string.", "type": "string"}},
-    "required": ["type"],
+_SCHEMA_FILES = f"{DIRECTORY}/*{SUFFIX}"
+_ASYNCAPI = f"{DIRECTORY}/asyncapi.yaml"
+_LEGACY = f"{DIRECTORY}/legacy.yaml"
+_INPUTS = {
+    "__init__": (_SCHEMA_FILES, _ASYNCAPI),
+    "_wire": (),
+    "contract": (),
+    "events": (_SCHEMA_FILES, _ASYNCAPI),
+    "handlers": (_SCHEMA_FILES, _ASYNCAPI),
+    "legacy": (_LEGACY,),
 }
 
 
-def files(sources: Sources, templates: jinja2.Environment) -> dict[str, str]:
+def files(sources: Sources, shapes: Shapes, templates: jinja2.Environment) -> dict[str, str]:
     """Give the text of each Python file by its path below the root."""
-    flat = flattened(sources)
-    unions = _unions(sources)
-    exports = sorted(
-        ["Classification", "classify", *flat]
-        + [union["name"] for union in unions]
-        + [f"parse_{union['function']}" for union in unions]
-    )
+    unions = [union.name for union in shapes.unions] + [f"parse_{union.noun}" for union in shapes.unions]
     context = {
-        "client_messages": [
-            {
-                "name": sources.schemas[name]["properties"]["type"]["const"],
-                "class_name": class_name(name),
-                "description": sources.schemas[name]["description"],
-            }
-            for name in sources.messages("receive")
-        ],
-        "unions": unions,
-        "union_imports": sorted({m["class_name"] for u in unions for m in u["members"]} | {u["other"] for u in unions}),
-        "events_exports": sorted(
-            [union["name"] for union in unions] + [f"parse_{union['function']}" for union in unions]
+        "shapes": shapes,
+        "legacy_rules": legacy.rules(sources.yaml("legacy.yaml")),
+        "union_names": sorted(unions),
+        "class_names": sorted(shapes.classes),
+        "all_names": sorted(["Classification", "classify", *unions, *shapes.classes]),
+        "member_names": sorted(
+            {union.other for union in shapes.unions}
+            | {member.class_name for union in shapes.unions for member in union.members}
         ),
-        "model_names": sorted(flat),
-        "all_exports": sorted(exports),
     }
-    legacy_file = f"{DIRECTORY}/legacy.yaml"
-    made = {
-        "__init__": [_SCHEMA_FILES],
-        "_wire": [],
-        "contract": [],
-        "events": [_SCHEMA_FILES, f"{DIRECTORY}/asyncapi.yaml"],
-        "handlers": [_SCHEMA_FILES, f"{DIRECTORY}/asyncapi.yaml"],
-        "legacy": [legacy_file],
-    }
-    result = {}
-    for name, inputs in made.items():
-        template = f"{_TEMPLATES}/{name}.py.j2"
-        result[f"{_PACKAGE}/{name}.py"] = templates.get_template(f"osint_events/{name}.py.j2").render(
-            context,
-            header=header(sources, "#", *inputs, template),
-            legacy={"rules": legacy.rules(sources.yaml("legacy.yaml"))} if legacy_file in inputs else None,
-        )
-    result[f"{_PACKAGE}/models.py"] = _models(flat, header(sources, "#", _SCHEMA_FILES))
-    result[f"{_PACKAGE}/py.typed"] = ""
-    return result
+    made = {}
+    for name, inputs in _INPUTS.items():
+        top = header(sources, "#", *inputs, f"{TEMPLATES}/osint_events/{name}.py.j2")
+        template = templates.get_template(f"osint_events/{name}.py.j2")
+        made[f"{_PACKAGE}/{name}.py"] = template.render(context, header=top)
+    made[f"{_PACKAGE}/models.py"] = _models(shapes, header(sources, "#", _SCHEMA_FILES))
+    made[f"{_PACKAGE}/py.typed"] = ""
+    return made
 
 
-def header(sources: Sources, comment: str, *inputs: str) -> str:
-    """Give the comment at the top of a generated file: generator, sources, and their digest."""
-    return (
-        f"{comment} Generated by {GENERATOR}: edit the sources and run it again.\n"
-        f"{comment} {sources.listing(*inputs)}\n"
-        f"{comment} {sources.digest(*inputs)}"
-    )
-
-
-def flattened(sources: Sources) -> dict[str, Schema]:
-    """Give one flat object schema for each class: messages, payloads, known kinds, and the open rest."""
-    flat: dict[str, Schema] = {}
-    for name, schema in sources.schemas.items():
-        plain = {key: value for key, value in schema.items() if key not in {"$schema", "$id", "allOf", "not"}}
-        known = kinds(schema)
-        if known:
-            flat |= {class_name(kind.name): kind.schema for kind in known}
-            title = schema["title"].lower()
-            plain["title"] = f"Unknown {title}"
-            plain["description"] = f"{schema['title']} without a kind, or of a kind that the contract does not know."
-            flat[f"Unknown{class_name(name)}"] = plain
-        else:
-            flat[class_name(name)] = plain
-    flat["UnknownMessage"] = _UNKNOWN_MESSAGE
-    return flat
-
-
-def _unions(sources: Sources) -> list[dict[str, Any]]:
-    unions = []
-    for direction, side in (("receive", "client"), ("send", "server")):
-        names = sources.messages("receive" if direction == "receive" else "send")
-        unions.append(
-            {
-                "name": f"{side.title()}Message",
-                "constant": f"{side.upper()}_MESSAGES",
-                "function": f"{side}_message",
-                "adapter": f"{side}_message",
-                "argument": "message",
-                "other": "UnknownMessage",
-                "members": [
-                    {"tag": sources.schemas[name]["properties"]["type"]["const"], "class_name": class_name(name)}
-                    for name in names
-                ],
-                "doc": f"Any message that a {side} sends; UnknownMessage where its type is not known.",
-                "parse": f"Read a message that a {side} sent.",
-            }
-        )
-    for name, schema in sources.schemas.items():
-        if known := kinds(schema):
-            unions.append(
-                {
-                    "name": class_name(name),
-                    "constant": f"{name.upper()}_KINDS",
-                    "function": name,
-                    "adapter": name,
-                    "argument": "data",
-                    "other": f"Unknown{class_name(name)}",
-                    "members": [{"tag": kind.name, "class_name": class_name(kind.name)} for kind in known],
-                    "doc": f"Any {name} by its kind; Unknown{class_name(name)} where that is absent or not known.",
-                    "parse": f"Read the payload of an {name} by its type alone; classify() knows the legacy ones too.",
-                }
-            )
-    return unions
-
-
-def _models(flat: dict[str, Schema], file_header: str) -> str:
-    document = {"$defs": {name: _for_models(schema) for name, schema in flat.items()}}
+def _models(shapes: Shapes, top: str) -> str:
+    document = {"$defs": {name: _for_models(schema) for name, schema in shapes.classes.items()}}
     made = generate(
         json.dumps(document),
         base_class="osint_events._wire.WireModel",
-        custom_file_header=file_header + '\n"""The messages, and the events by kind, one class each."""',
+        custom_file_header=f'{top}\n"""The messages, and the events by kind, one class each."""',
         disable_timestamp=True,
         enum_field_as_literal=LiteralType.All,
         field_constraints=True,
-        field_extra_keys={"x-nullable"},
+        field_extra_keys={"x-integer", "x-nullable", "x-number"},
         formatters=[Formatter.BUILTIN],
         input_file_type=InputFileType.JsonSchema,
         output_model_type=DataModelType.PydanticV2BaseModel,
@@ -167,11 +82,23 @@ def _models(flat: dict[str, Schema], file_header: str) -> str:
 
 
 def _for_models(schema: Schema) -> Schema:
-    """Wrap the descriptions for people's eyes, and mark the properties that may be null."""
-    properties = {}
-    for name, value in schema["properties"].items():
-        properties[name] = {**value, "description": "\n".join(textwrap.wrap(value.get("description", ""), 100))}
-        if jsonschema.Draft202012Validator(value).is_valid(None):
-            properties[name]["x-nullable"] = True
-    description = "\n".join(textwrap.wrap(schema.get("description", ""), 100))
-    return {**schema, "description": description, "properties": properties}
+    """Say in the schema what a Python type does not: null, 1.0 as an integer, integers among the numbers."""
+    result = {**schema, "description": "\n".join(textwrap.wrap(schema.get("description", ""), 100))}
+    if "properties" in schema:
+        result["properties"] = {name: _property(part) for name, part in schema["properties"].items()}
+    return result
+
+
+def _property(schema: Any) -> Any:  # any: a schema is an object, true or false
+    if not isinstance(schema, dict):
+        return schema
+    result = _for_models(schema)
+    match schema.get("type"):
+        case "number":
+            # So that an integer stays one, however large.
+            result |= {"type": ["integer", "number"], "x-number": True}
+        case "integer":
+            result["x-integer"] = True
+    if "$ref" not in str(schema) and jsonschema.Draft202012Validator(schema).is_valid(None):
+        result["x-nullable"] = True
+    return result

@@ -1,0 +1,194 @@
+"""What the schemas are to a programming language: one flat class each, and the open unions over them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+
+from contract_generator.sources import SUFFIX, Schema, SourceError, Sources
+
+# Where a schema holds schemas: under these keywords as they are, in a list, or in an object by name.
+_ONE = frozenset({"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"})
+_MANY = frozenset({"allOf", "anyOf", "oneOf"})
+_NAMED = frozenset({"$defs", "patternProperties", "properties"})
+
+# What a class does not show: conditions and what only a validator needs.
+_NOT_OF_A_CLASS = frozenset({"$schema", "$id", "$defs", "allOf", "not"})
+
+_UNKNOWN_MESSAGE: Schema = {
+    "title": "Unknown message",
+    "description": "A message of a type that the contract does not know. It is tolerated (ROB-3, CLT-2).",
+    "type": "object",
+    "properties": {"type": {"title": "Message type", "description": "Any string.", "type": "string"}},
+    "required": ["type"],
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One alternative of a union: the value of type that tells it, and its class."""
+
+    tag: str
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Union:
+    """An open union by type: its members, and the class of everything else."""
+
+    name: str
+    """The name of the union's type, for instance ServerMessage."""
+
+    noun: str
+    """Its name within functions and constants, for instance server_message."""
+
+    members: tuple[Member, ...]
+    other: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a client, for the server's handler."""
+
+    name: str
+    class_name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Everything that a programming language is told."""
+
+    classes: dict[str, Schema]
+    """Flat object schemas by class name; each $ref in them is #/$defs/ and a class name."""
+
+    unions: tuple[Union, ...]
+    client_messages: tuple[Message, ...]
+
+
+def shapes(sources: Sources) -> Shapes:
+    """Read the shapes off the sources."""
+    classes: dict[str, Schema] = {}
+    payloads = []
+    for name, schema in sources.schemas.items():
+        local = with_references(schema, _class_reference(name))
+        for part, definition in local.get("$defs", {}).items():
+            classes[class_name(f"{name}_{part}")] = definition
+        flat = {key: value for key, value in local.items() if key not in _NOT_OF_A_CLASS}
+        known = _kinds(local)
+        if known:
+            classes |= {class_name(kind): required for kind, required in known.items()}
+            other = f"Unknown{class_name(name)}"
+            described = f"{schema['title']} without a kind, or of a kind that the contract does not know."
+            classes[other] = {**flat, "title": f"Unknown {name}", "description": described}
+            members = tuple(Member(kind, class_name(kind)) for kind in known)
+            text = f"Any {name} by its kind; {other} where that is absent or not known."
+            payloads.append(Union(class_name(name), name, members, other, text))
+        else:
+            classes[class_name(name)] = flat
+    classes["UnknownMessage"] = _UNKNOWN_MESSAGE
+    received, sent = sources.messages("receive"), sources.messages("send")
+    return Shapes(
+        classes,
+        (_messages(sources, "client", received), _messages(sources, "server", sent), *payloads),
+        tuple(
+            Message(message_type(sources, name), class_name(name), sources.schemas[name]["description"])
+            for name in received
+        ),
+    )
+
+
+def message_type(sources: Sources, name: str) -> str:
+    """Give the constant value of a message's type."""
+    try:
+        return str(sources.schemas[name]["properties"]["type"]["const"])
+    except KeyError as error:
+        raise SourceError(f"{name}{SUFFIX}: a message needs a constant type") from error
+
+
+def class_name(name: str) -> str:
+    """Give the name of the class for a schema or kind: task_started becomes TaskStarted."""
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", name))
+
+
+# Any: a schema is an object, true or false.
+def with_references(schema: Any, renamed: Callable[[str], str]) -> Any:
+    """Rename each $ref of a schema, and nothing that only looks like one in an instance or a name."""
+    if not isinstance(schema, dict):
+        return schema
+    result: Schema = {}
+    for keyword, value in schema.items():
+        if keyword == "$ref":
+            result[keyword] = renamed(value)
+        elif keyword in _ONE:
+            result[keyword] = with_references(value, renamed)
+        elif keyword in _MANY:
+            result[keyword] = [with_references(part, renamed) for part in value]
+        elif keyword in _NAMED:
+            result[keyword] = {name: with_references(part, renamed) for name, part in value.items()}
+        else:
+            result[keyword] = value
+    return result
+
+
+def split_reference(reference: str, owner: str) -> tuple[str, str]:
+    """Give the schema's name and the JSON pointer that a $ref within the schema named owner means."""
+    target, _, pointer = reference.partition("#")
+    return target.removeprefix("./").removesuffix(SUFFIX) or owner, pointer
+
+
+def _class_reference(owner: str) -> Callable[[str], str]:
+    def renamed(reference: str) -> str:
+        name, pointer = split_reference(reference, owner)
+        match pointer.split("/"):
+            case [""]:
+                return f"#/$defs/{class_name(name)}"
+            case ["", "$defs", part]:
+                return f"#/$defs/{class_name(f'{name}_{part}')}"
+        raise SourceError(
+            f"{owner}{SUFFIX}: {reference}: a $ref names a schema file or an entry of its $defs"
+        )
+
+    return renamed
+
+
+def _messages(sources: Sources, side: str, names: list[str]) -> Union:
+    members = tuple(Member(message_type(sources, name), class_name(name)) for name in names)
+    text = f"Any message that a {side} sends; UnknownMessage where its type is not known."
+    return Union(f"{side.title()}Message", f"{side}_message", members, "UnknownMessage", text)
+
+
+def _kinds(schema: Schema) -> dict[str, Schema]:
+    """Give the known kinds of a schema, those that its allOf lists by a constant type, each as a flat schema.
+
+    What a kind requires is said by each entry whose condition the kind fulfils, its own and the general ones.
+    """
+    found = {}
+    for entry in schema.get("allOf", []):
+        kind = entry.get("if", {}).get("properties", {}).get("type", {}).get("const")
+        if kind is not None:
+            found[kind] = _of_kind(schema, kind, entry.get("then", {}))
+    return found
+
+
+def _of_kind(schema: Schema, kind: str, own: Schema) -> Schema:
+    properties = {name: dict(value) for name, value in schema["properties"].items()}
+    required = ["type", *schema.get("required", [])]
+    for entry in schema["allOf"]:
+        if jsonschema.Draft202012Validator(entry["if"]).is_valid({"type": kind}):
+            then = entry.get("then", {})
+            for name, value in then.get("properties", {}).items():
+                properties[name] = {**properties.get(name, {}), **value}
+            required += then.get("required", [])
+    described = {key: value for key, value in properties["type"].items() if key in {"title", "description"}}
+    properties["type"] = {**described, "const": kind}
+    return {
+        "title": own.get("title", kind),
+        "description": own.get("description", ""),
+        "type": "object",
+        "properties": properties,
+        "required": list(dict.fromkeys(required)),
+    }
