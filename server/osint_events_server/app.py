@@ -1,0 +1,257 @@
+"""The aiohttp shell: routes, handshake, ingest, inject and health; and the life of a server."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import WSCloseCode, web
+
+from osint_events_server.connection import Connection
+from osint_events_server.hub import Hub
+from osint_events_server.ingest import Ingest, Limits, Refused, unsupported_media_type
+from osint_events_server.settings import Settings
+from osint_events_server.store import EventStore, IdempotencyConflict, StoreUnavailable
+from osint_events_server.store.memory import HistoryLimits, MemoryStore
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_MAX_IDEMPOTENCY_KEY = 255  # characters
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+class Service:
+    """What the routes share.
+
+    Args:
+        settings: the limits.
+        store: where events go, and from where they are delivered.
+
+    """
+
+    def __init__(self, settings: Settings, store: EventStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._hub: Hub[Connection] = Hub(fallback=settings.fallback == "on")
+        self._ingest = Ingest(
+            Limits(
+                event_bytes=settings.max_event_bytes,
+                events=settings.max_ingest_events,
+                nesting=settings.max_nesting,
+            )
+        )
+        self._allowed_origins = frozenset(settings.allowed_origins)
+        self._followed = store.follow()
+        self._stopping = False
+
+    def application(self) -> web.Application:
+        """Return the routes."""
+        app = web.Application(client_max_size=self._settings.max_ingest_bytes)
+        add = app.router.add_route
+        add("GET", "/ws/{client_id:[^/]+}", self._guard(self._websocket))
+        add("POST", "/investigations/{investigation_id:[^/]+}/events", self._guard(self._publish))
+        add("GET", "/healthz", self._health)
+        if self._settings.enable_inject:
+            add("POST", "/inject", self._guard(self._inject))
+        return app
+
+    async def deliver(self) -> None:
+        """Deliver what the store takes, until cancelled."""
+        async for events in self._followed:
+            self._hub.deliver(events)
+
+    async def close_connections(self) -> None:
+        """Close all connections with 1001, after what waits for them; bounded in time."""
+        self._stopping = True
+        closing = [
+            connection.end(WSCloseCode.GOING_AWAY, "the server stops", flush=True)
+            for connection in self._hub.connections
+        ]
+        if closing:
+            await asyncio.wait(closing, timeout=self._settings.shutdown_timeout)
+
+    def _guard(self, handler: _Handler) -> _Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                self._check_origin(request)
+                return await handler(request)
+            except Refused as refused:
+                return web.json_response(refused.body(), status=refused.status)
+            except IdempotencyConflict as conflict:
+                status = HTTPStatus.UNPROCESSABLE_ENTITY
+                return web.json_response({"code": "invalid_message", "message": str(conflict)}, status=status)
+            except StoreUnavailable as unavailable:
+                return web.json_response(
+                    {"code": "unavailable", "message": str(unavailable)},
+                    status=HTTPStatus.SERVICE_UNAVAILABLE,
+                    headers={"Retry-After": str(unavailable.retry_after)},
+                )
+
+        return guarded
+
+    def _check_origin(self, request: web.Request) -> None:
+        """Refuse a browser's request from an origin that is not allowed (SEC-3)."""
+        for origin in request.headers.getall("Origin", ()):
+            if origin != f"{request.scheme}://{request.host}" and origin not in self._allowed_origins:
+                raise Refused(HTTPStatus.FORBIDDEN, "forbidden", "this origin is not allowed")
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        client_id = _segment(request, 2)
+        if client_id is None or not self._is_client_id(client_id):
+            raise Refused(
+                HTTPStatus.BAD_REQUEST,
+                "invalid_message",
+                f"a client_id is 1 to {self._settings.max_client_id} characters of UTF-8, "
+                "none of them a slash or a control character",
+            )
+        if request.headers.get("Upgrade", "").strip().lower() != "websocket":
+            return _upgrade_required("this is a WebSocket endpoint")
+        if request.headers.get("Sec-WebSocket-Version") != "13":
+            return _upgrade_required("the WebSocket version is 13")
+        if self._stopping:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the server stops")
+        ws = web.WebSocketResponse(
+            timeout=self._settings.close_timeout,
+            heartbeat=self._settings.ping_interval,
+            compress=False,
+            # aiohttp's limit is exclusive.
+            max_msg_size=self._settings.max_message_bytes + 1,
+        )
+        writer = await ws.prepare(request)
+        transport = request.transport
+        if transport is None:  # gone during the handshake
+            return ws
+        connection = Connection(
+            client_id,
+            ws=ws,
+            transport=transport,
+            drain=writer.drain,
+            hub=self._hub,
+            settings=self._settings,
+        )
+        await connection.serve()
+        return ws
+
+    def _is_client_id(self, text: str) -> bool:
+        """Say whether a client_id is one that is served (CONN-1)."""
+        return (
+            len(text) <= self._settings.max_client_id
+            and text not in {".", ".."}
+            and not any(character == "/" or _is_control(character) for character in text)
+        )
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        investigation_id = _segment(request, 2)
+        if investigation_id is None:
+            raise Refused(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_message", "the id in the path is no UTF-8"
+            )
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= _MAX_IDEMPOTENCY_KEY:
+            message = f"an Idempotency-Key has 1 to {_MAX_IDEMPOTENCY_KEY} characters"
+            raise Refused(HTTPStatus.BAD_REQUEST, "invalid_message", message)
+        body = await self._read(request)
+        payloads = self._ingest.events(investigation_id, body, content_type=request.content_type)
+        seqs = await self._store.append(investigation_id, payloads, idempotency_key=key)
+        if request.content_type == "application/json":
+            return _accepted(b'{"seq":%d}' % seqs[0])
+        return _accepted(b'{"seqs":[%b]}' % b",".join(b"%d" % seq for seq in seqs))
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        body = await self._read(request)
+        investigation_id, data = self._ingest.injection(body, content_type=request.content_type)
+        seqs = await self._store.append(investigation_id, (data,))
+        return _accepted(b'{"seq":%d}' % seqs[0])
+
+    async def _read(self, request: web.Request) -> bytes:
+        charset = request.charset
+        if charset is not None and charset.lower() not in {"utf-8", "utf8", "us-ascii"}:
+            raise unsupported_media_type("application/json")
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            limit = self._settings.max_ingest_bytes
+            message = f"a body may have {limit} bytes"
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "message_too_large", message) from error
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; then close connections with 1001 and release the port.
+
+    Args:
+        settings: what to serve and where.
+        ready: called once with the URL, with the port that was bound.
+        stop: set from outside.
+
+    Raises:
+        StartError: the address cannot be listened on.
+
+    """
+    limits = HistoryLimits(
+        events=settings.history_events, seconds=settings.history_ttl, bytes=settings.history_bytes
+    )
+    store = MemoryStore(epoch=secrets.token_urlsafe(6), clock=time.monotonic, limits=limits)
+    service = Service(settings, store)
+    runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=settings.shutdown_timeout)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise StartError(_cannot_listen(settings, error)) from error
+        port = runner.addresses[0][1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        async with asyncio.TaskGroup() as tasks:
+            delivering = tasks.create_task(service.deliver())
+            ready(f"http://{host}:{port}")
+            await stop.wait()
+            await site.stop()
+            await service.close_connections()
+            delivering.cancel()
+    finally:
+        await runner.cleanup()
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> str:
+    # asyncio words the error of a failed bind itself; a failed look-up of the name has its own numbers.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return f"cannot listen on {settings.host} port {settings.port}: {reason}; see --host and --port"
+
+
+def _segment(request: web.Request, number: int) -> str | None:
+    """Return a segment of the path, percent-decoded, or None where it is no UTF-8.
+
+    aiohttp's own decoding lets bytes that are no UTF-8 stand as they were written.
+    """
+    try:
+        return unquote_to_bytes(request.rel_url.raw_path.split("/")[number]).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_control(character: str) -> bool:
+    """Say whether a character is a control character (Unicode category Cc)."""
+    return character < " " or "\x7f" <= character <= "\x9f"
+
+
+def _upgrade_required(message: str) -> web.Response:
+    """Return 426 (RFC 9110, section 15.5.22; RFC 6455, section 4.4)."""
+    return web.json_response(
+        {"code": "upgrade_required", "message": message},
+        status=HTTPStatus.UPGRADE_REQUIRED,
+        headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
+    )
+
+
+def _accepted(body: bytes) -> web.Response:
+    return web.Response(body=body, status=HTTPStatus.ACCEPTED, content_type="application/json")

@@ -1,0 +1,130 @@
+"""The command line: `osint-events-server run` and `osint-events-server publish`."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+from click.core import ParameterSource
+from pydantic.fields import FieldInfo
+
+from osint_events_server import settings as configuration
+from osint_events_server.app import StartError, serve
+from osint_events_server.ingest import JSON, NDJSON
+from osint_events_server.publisher import PublishError, publish
+from osint_events_server.settings import Settings, SettingsError
+
+_EXIT_STATUS = """\b
+Exit status:
+  0  all went well
+  1  it could not be done: the port is in use, the server refused
+  2  a wrong flag, environment variable or configuration file
+"""
+
+
+class _ConfigurationError(click.ClickException):
+    exit_code = 2
+
+
+@click.group(epilog=_EXIT_STATUS)
+@click.version_option(package_name="osint-events")
+def main() -> None:
+    """Serve investigation events over WebSocket."""
+
+
+def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a flag for each setting, in their order."""
+    for name, field in reversed(Settings.model_fields.items()):
+        command = _option(name, field)(command)
+    return command
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    annotation = field.annotation
+    flag = configuration.flag(name)
+    kind: dict[str, Any] = {"type": annotation}
+    if annotation is bool:
+        flag, kind = f"{flag}/--no-{flag.removeprefix('--')}", {}
+    elif get_origin(annotation) is Literal:
+        kind = {"type": click.Choice(get_args(annotation))}
+    elif get_origin(annotation) is tuple:
+        kind = {"type": str, "multiple": True}
+    default = ", ".join(field.default) or "none" if isinstance(field.default, tuple) else field.default
+    shown = f"{field.description}  [default: {default}; env: {configuration.env(name)}]"
+    return click.option(flag, name, help=shown, default=None, **kind)
+
+
+@main.command(epilog=_EXIT_STATUS)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file with settings at its top level, named as the flags are, with _ for -. "
+    "Flags win over the environment, that over the file.",
+)
+@_settings_options
+@click.pass_context
+def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
+    """Start the server, and print where it listens once it does.
+
+    SIGTERM and SIGINT close all connections with 1001 and end it.
+    """
+    given = {
+        name: value
+        for name, value in values.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    try:
+        settings = configuration.load(given, config=config)
+    except SettingsError as error:
+        raise _ConfigurationError(str(error)) from error
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_run(settings))
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    # click.echo flushes, so that whoever waits for the line sees it.
+    await serve(settings, ready=lambda url: click.echo(f"listening on {url}"), stop=stop)
+
+
+@main.command("publish", epilog=_EXIT_STATUS)
+@click.argument("url")
+@click.argument("investigation")
+@click.option(
+    "--data", default="-", show_default=True, help="The event, a JSON object; - reads standard input."
+)
+@click.option("--ndjson", is_flag=True, help="Take many events, one on each line: all or none is published.")
+@click.option("--idempotency-key", help="With it the same command may be repeated and publishes once.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, help="Seconds."
+)
+def publish_command(
+    url: str, investigation: str, data: str, *, ndjson: bool, idempotency_key: str | None, timeout: float
+) -> None:
+    """Send events of INVESTIGATION to the server at URL, and print its answer.
+
+    For instance: publish http://127.0.0.1:8000 1234 --data '{"type": "investigation_started"}'
+    """
+    body = sys.stdin.buffer.read() if data == "-" else data.encode()
+    sending = publish(
+        url,
+        investigation,
+        body,
+        content_type=NDJSON if ndjson else JSON,
+        idempotency_key=idempotency_key,
+        seconds=timeout,
+    )
+    try:
+        click.echo(asyncio.run(sending))
+    except PublishError as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,158 @@
+"""One WebSocket connection: its session, outbox and throttle on an aiohttp response."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from osint_events_server.frames import Frames
+from osint_events_server.hub import Hub
+from osint_events_server.outbox import Outbox, OutboxFull
+from osint_events_server.session import Ignored, Send, Session, Subscribe
+from osint_events_server.settings import Settings
+from osint_events_server.throttle import TokenBucket
+
+_log = logging.getLogger(__name__)
+
+
+class Connection:
+    """A connected client. Two of them are never equal, whatever their `client_id`s (CONN-5).
+
+    Args:
+        client_id: for the log only.
+        ws: the response, prepared.
+        transport: the connection's transport, to which ready frames are written.
+        drain: waits until the transport's buffer is below its low-water mark again.
+        hub: where the connection subscribes.
+        settings: the limits.
+
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        *,
+        ws: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        drain: Callable[[], Awaitable[None]],
+        hub: Hub["Connection"],
+        settings: Settings,
+    ) -> None:
+        self._client_id = client_id
+        self._ws = ws
+        self._transport = transport
+        self._drain = drain
+        self._hub = hub
+        self._write_timeout = settings.write_timeout
+        self._close_timeout = settings.close_timeout
+        self._loop = asyncio.get_running_loop()
+        self._session = Session(max_subscriptions=settings.max_subscriptions)
+        self._bucket = TokenBucket(
+            rate=settings.messages_per_second, burst=settings.burst, now=self._loop.time()
+        )
+        self._outbox = Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes)
+        _, self._high_water = transport.get_write_buffer_limits()
+        self._flushing: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Carry out what the client sends, until the connection ends."""
+        self._hub.connect(self)
+        try:
+            async for message in self._ws:
+                if message.type is WSMsgType.BINARY:
+                    self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
+                if message.type is not WSMsgType.TEXT:
+                    break
+                if delay := self._bucket.take(self._loop.time()):
+                    await asyncio.sleep(delay)  # read more slowly: TCP holds the client back (ROB-6)
+                self._carry_out(message.data)
+        finally:
+            self._hub.disconnect(self)
+            self._outbox.clear()
+            if self._closing is not None:
+                await self._closing
+            elif self._transport.get_write_buffer_size():
+                # The client closed but may not read what it asked for: do not wait for ever.
+                self._loop.call_later(self._close_timeout, self._transport.abort)
+
+    def send(self, writes: Sequence[Frames]) -> None:
+        """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
+        transport = self._transport
+        if self._closing is not None or self._ws.closed or transport.is_closing():
+            return
+        for frames in writes:
+            if not self._outbox and transport.get_write_buffer_size() <= self._high_water:
+                transport.write(frames.wire)
+                continue
+            try:
+                self._outbox.put(frames)
+            except OutboxFull:
+                self.end(WSCloseCode.TRY_AGAIN_LATER, "slow consumer")
+                return
+            if self._flushing is None:
+                self._flushing = self._loop.create_task(self._flush())
+
+    def end(self, code: int, reason: str, *, flush: bool = False) -> asyncio.Task[None]:
+        """Close the connection, and abort it where the peer does not follow in time.
+
+        Args:
+            code: the close code.
+            reason: the close frame's text, up to 123 bytes.
+            flush: whether what waits is still to be sent first; else it is dropped.
+
+        Returns:
+            What ends when the connection has; it does not fail.
+
+        """
+        if self._closing is None:
+            _log.info("%s: closing with %d, %s", self._client_id, code, reason)
+            while flush and self._outbox:
+                self._transport.write(self._outbox.take().wire)
+            self._outbox.clear()
+            self._closing = self._loop.create_task(self._close(code, reason.encode()))
+        return self._closing
+
+    async def _close(self, code: int, reason: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._close_timeout):
+                await self._ws.close(code=code, message=reason, drain=False)
+        except TimeoutError:
+            _log.info("%s: no closing handshake in time", self._client_id)
+        finally:
+            # Without effect on a connection that has closed; what is still in the buffer nobody reads.
+            self._transport.abort()
+
+    def _carry_out(self, text: str) -> None:
+        for command in self._session.receive(text):
+            match command:
+                case Subscribe(investigation_id):
+                    self._hub.subscribe(self, investigation_id)
+                case Send(frames):
+                    self.send((frames,))
+                case Ignored(code, detail):
+                    _log.debug("%s: ignored, %s: %s", self._client_id, code, detail)
+
+    async def _flush(self) -> None:
+        """Move what waits to the transport as the peer reads."""
+        try:
+            while self._outbox:
+                if self._transport.get_write_buffer_size() <= self._high_water:
+                    self._transport.write(self._outbox.take().wire)
+                elif not await self._drained():
+                    self.end(WSCloseCode.TRY_AGAIN_LATER, "stalled")
+        finally:
+            self._flushing = None
+
+    async def _drained(self) -> bool:
+        """Wait until the transport takes more; say whether it does. False means stalled or gone."""
+        # Never cancelled: aiohttp lets all who drain a connection wait for one future.
+        drain = asyncio.ensure_future(self._drain())
+        while True:
+            before = self._transport.get_write_buffer_size()
+            done, _ = await asyncio.wait((drain,), timeout=self._write_timeout)
+            if done:
+                return drain.exception() is None
+            if self._transport.get_write_buffer_size() >= before:
+                return False

@@ -1,0 +1,157 @@
+"""Every setting and limit of the server, said once: flags, environment, help and documentation follow."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+ENV_PREFIX = "OSINT_EVENTS_"
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message says which, where it was given, and what is expected."""
+
+
+class Settings(BaseSettings):
+    """What a server is started with. Sizes are in bytes, times in seconds, limits inclusive."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address or host name to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    enable_inject: bool = Field(
+        default=False, description="Serve POST /inject, by which a conformance check makes the server emit."
+    )
+    fallback: Literal["on", "off"] = Field(
+        "on", description="Send an event that nobody is subscribed to to all connections (DEL-3)."
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins that browsers may connect from besides the server's own (SEC-3): "
+        "scheme://host[:port], several separated by commas.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "WARNING", description="Least severity that is logged, to standard error."
+    )
+
+    max_message_bytes: int = Field(
+        65536, ge=65536, description="Largest message taken from a client (ROB-4)."
+    )
+    max_event_bytes: int = Field(262144, ge=65536, description="Largest message that an event may become.")
+    max_ingest_bytes: int = Field(1048576, ge=65536, description="Largest body of a request that publishes.")
+    max_ingest_events: int = Field(1000, ge=1, description="Events that one request may publish.")
+    max_nesting: int = Field(64, ge=32, le=200, description="Levels of nesting of an event.")
+    max_subscriptions: int = Field(128, ge=128, description="Subscriptions of one connection (SUB-3).")
+    max_client_id: int = Field(128, ge=128, description="Characters of a client_id (CONN-1).")
+    max_queue_messages: int = Field(1024, ge=1, description="Messages that wait for one connection (ROB-5).")
+    max_queue_bytes: int = Field(1048576, ge=1, description="Bytes that wait for one connection (ROB-5).")
+    messages_per_second: float = Field(
+        100,
+        gt=0,
+        description="Messages taken from one connection in the long run; more are read more slowly.",
+    )
+    burst: int = Field(512, ge=1, description="Messages taken from one connection at once.")
+    ping_interval: float = Field(
+        25,
+        gt=0,
+        description="Silence after which a connection is pinged; half as long again without a sign of life "
+        "ends it.",
+    )
+    write_timeout: float = Field(
+        10, gt=0, description="Time in which a peer reads nothing of what waits for it, and is ended."
+    )
+    close_timeout: float = Field(
+        5, gt=0, description="Time for the closing handshake, after which the connection is aborted."
+    )
+    shutdown_timeout: float = Field(5, gt=0, description="Time for all connections to close at the end.")
+    history_events: int = Field(1000, ge=1, description="Events kept of one investigation.")
+    history_ttl: float = Field(300, gt=0, description="Age up to which events and idempotency keys are kept.")
+    history_bytes: int = Field(268435456, ge=0, description="Size of all events kept.")
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            scheme, separator, rest = origin.partition("://")
+            if not (scheme and separator and rest) or "/" in rest:
+                raise ValueError(f"{origin!r} is not scheme://host[:port]")
+        return value
+
+
+def load(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
+    """Return the settings: flags before the environment, before the TOML file, before the defaults.
+
+    Args:
+        flags: settings by name, those that were given.
+        config: a TOML file with settings at its top level.
+
+    Raises:
+        SettingsError: the file cannot be read, or a setting is unknown or wrong.
+
+    """
+    if config is not None:
+        _check_toml(config)
+
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config))
+
+    try:
+        return Layered(**flags)
+    except ValidationError as error:
+        problems = (_describe(str(item["loc"][0]), item["msg"], flags, config) for item in error.errors())
+        raise SettingsError("; ".join(problems)) from error
+
+
+def flag(name: str) -> str:
+    """Return the command line's flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def env(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{ENV_PREFIX}{name.upper()}"
+
+
+def _check_toml(config: Path) -> None:
+    try:
+        tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{config}: {error.strerror}") from error
+    except ValueError as error:  # bad TOML and bad UTF-8 alike
+        raise SettingsError(f"{config}: no TOML: {error}") from error
+
+
+def _describe(name: str, problem: str, flags: Mapping[str, Any], config: Path | None) -> str:
+    if name in flags:
+        where = flag(name)
+    elif env(name) in {variable.upper() for variable in os.environ}:
+        where = env(name)
+    else:
+        where = f"{config}: {name}"
+    if name not in Settings.model_fields:
+        problem = "no such setting"
+    return f"{where}: {problem.removeprefix('Value error, ')}"
