@@ -1,0 +1,185 @@
+"""Every task of the repository. `pip install nox`, then `nox --list`.
+
+Sessions install the pinned, hashed packages of constraints/, and then the project itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGES = (
+    "generated/osint_events",
+    "server/osint_events_server",
+    "conformance/osint_events_conformance",
+)
+TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests")
+SCRIPTS = ("noxfile.py", "conftest.py", "generated/generate.py")
+NODE_PACKAGES = ("schemas/tests/node",)
+
+# The versions that are supported, and whichever one runs this file, so that something always runs.
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHONS = sorted({"3.11", "3.12", "3.13", RUNNING})
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["tests"]
+# Under CI too, the versions that are tested are those that are there.
+nox.options.error_on_missing_interpreters = False
+
+
+def install(session: nox.Session, *pins: str, editable: bool = True) -> None:
+    """Install hashed pins (files of constraints/), hatchling among them, then the project alone."""
+    session.install("--require-hashes", *(f"-rconstraints/{name}.txt" for name in pins))
+    session.install("--no-build-isolation", "--no-deps", *(["--editable"] if editable else []), ".")
+
+
+def judge(session: nox.Session, server: str, *options: str) -> None:
+    """Start the reference server, run the session's conformance runner against it, and end the server."""
+    with reference_server(server, Path("reports/server.log")) as address:
+        session.run(
+            "osint-events-conformance",
+            "run",
+            f"ws://{address}/ws",
+            f"--inject=http://{address}/inject",
+            *options,
+        )
+
+
+@contextmanager
+def reference_server(command: str, log: Path) -> Iterator[str]:
+    """Run the reference server on a free port, with the inject hook; yield its `host:port`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(  # noqa: S603 -- our own command, from the session's environment
+            [command, "run", "--port", "0", "--enable-inject"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as server,
+    ):
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            if not line.startswith("listening on http://"):
+                raise RuntimeError(f"the reference server did not start: {log.read_text().strip()}")
+            yield line.split("http://")[1].strip()
+        finally:
+            server.terminate()
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run all tests that need Python only, on each Python version that is there."""
+    install(session, "dev")
+    session.run("pytest", "-m", "not node", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Start the reference server and judge it; the reports are left in reports/."""
+    install(session, "build", "server", "conformance", editable=False)
+    reports = ("--report-json=reports/report.json", "--report-junit=reports/report.xml")
+    judge(session, f"{session.bin}/osint-events-server", *reports, *session.posargs)
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Regenerate what is made from the schemas (-- --check: show a diff and fail instead)."""
+    install(session, "dev")
+    session.run("python", "generated/generate.py", *session.posargs)
+
+
+@nox.session
+def node(session: nox.Session) -> None:
+    """Run all tests that need Node."""
+    install(session, "dev")
+    # Where npm is missing, the tests themselves skip, or fail under CI (see conftest.py).
+    if npm := shutil.which("npm"):
+        for directory in NODE_PACKAGES:
+            with session.chdir(directory):
+                session.run(npm, "ci", "--no-audit", "--no-fund", external=True)
+    session.run("pytest", "-m", "node", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types (strict, the tests included) and who imports whom."""
+    install(session, "dev")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy", *PACKAGES, *SCRIPTS)
+    # Tests are no packages and share file names, so they are told apart by their paths.
+    session.run("mypy", "--explicit-package-bases", *TESTS)
+    session.run("lint-imports")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel into dist/, look at what they hold, and install the wheel."""
+    session.install("--require-hashes", "-rconstraints/dev.txt")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--no-isolation")
+    wheel = next(Path("dist").glob("*.whl"))
+    session.run("check-wheel-contents", str(wheel))
+    session.install("--no-deps", str(wheel))
+    # Away from the checkout, so that only what was installed can be found.
+    with session.chdir(session.create_tmp()):
+        session.run("osint-events-server", "--version")
+        session.run("osint-events-conformance", "list")
+
+
+@nox.session(name="conformance-alone")
+def conformance_alone(session: nox.Session) -> None:
+    """Install the runner without the server, and judge a server that lives in another environment."""
+    install(session, "build", "conformance", editable=False)
+    other = Path(session.create_tmp()).resolve() / "server"
+    session.run("python", "-m", "venv", "--clear", str(other))
+    pip = (f"{other}/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    session.run(
+        *pip, "--require-hashes", "-rconstraints/build.txt", "-rconstraints/server.txt", external=True
+    )
+    session.run(*pip, "--no-build-isolation", "--no-deps", ".", external=True)
+    judge(session, f"{other}/bin/osint-events-server")
+
+
+@nox.session
+def constraints(session: nox.Session) -> None:
+    """Pin the newest versions of all packages that fit pyproject.toml, with their hashes."""
+    session.install("uv")
+    sources = {
+        # First, since the others take its versions.
+        "dev": ("--extra=server", "--extra=conformance", "--group=dev"),
+        "build": ("--group=build",),
+        "server": ("--extra=server",),
+        "conformance": ("--extra=conformance",),
+    }
+    for name, parts in sources.items():
+        # uv reads the groups alone when no file is named, and the project's own needs when it is.
+        project = ("pyproject.toml",) if name != "build" else ()
+        agree = ("--constraint=constraints/dev.txt",) if name != "dev" else ("--upgrade",)
+        session.run(
+            "uv",
+            "pip",
+            "compile",
+            *project,
+            *parts,
+            *agree,
+            "--universal",
+            "--python-version=3.11",
+            "--generate-hashes",
+            "--no-emit-index-url",
+            "--no-annotate",
+            "--quiet",
+            "--custom-compile-command=nox -s constraints",
+            f"--output-file=constraints/{name}.txt",
+        )
