@@ -74,7 +74,7 @@ def shapes(sources: Sources) -> Shapes:
     classes: dict[str, Schema] = {}
     payloads = []
     for name, schema in sources.schemas.items():
-        local = with_references(schema, _class_reference(name))
+        local = with_references(schema, _class_reference(sources, name))
         for part, definition in local.get("$defs", {}).items():
             classes[class_name(f"{name}_{part}")] = definition
         flat = {key: value for key, value in local.items() if key not in _NOT_OF_A_CLASS}
@@ -140,9 +140,13 @@ def split_reference(reference: str, owner: str) -> tuple[str, str]:
     return target.removeprefix("./").removesuffix(SUFFIX) or owner, pointer
 
 
-def _class_reference(owner: str) -> Callable[[str], str]:
+def _class_reference(sources: Sources, owner: str) -> Callable[[str], str]:
     def renamed(reference: str) -> str:
         name, pointer = split_reference(reference, owner)
+        if name not in sources.schemas:
+            raise SourceError(f"{owner}{SUFFIX}: {reference}: there is no such schema")
+        if name != owner and _kinds(sources.schemas[name]):
+            raise SourceError(f"{owner}{SUFFIX}: {reference}: no class stands for a payload of many kinds")
         match pointer.split("/"):
             case [""]:
                 return f"#/$defs/{class_name(name)}"
