@@ -24,7 +24,7 @@ PACKAGES = (
 )
 TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests")
 SCRIPTS = ("noxfile.py", "conftest.py", "generated/generate.py")
-NODE_PACKAGES = ("schemas/tests/node",)
+NODE_PACKAGES = ("schemas/tests/node", "conformance/tests/targets/node_ws")
 
 # The versions that are supported, and whichever one runs this file, so that something always runs.
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
