@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, web
 from osint_events_server.connection import Connection
 from osint_events_server.hub import Hub
 from osint_events_server.ingest import Ingest, Limits, Refused, unsupported_media_type
+from osint_events_server.linger import Lingering
 from osint_events_server.settings import Settings
 from osint_events_server.store import EventStore, IdempotencyConflict, StoreUnavailable
 from osint_events_server.store.memory import HistoryLimits, MemoryStore
@@ -47,6 +48,7 @@ class Service:
             )
         )
         self._allowed_origins = frozenset(settings.allowed_origins)
+        self._lingering = Lingering(seconds=settings.close_timeout)
         self._followed = store.follow()
         self._stopping = False
 
@@ -57,8 +59,7 @@ class Service:
         add("GET", "/ws/{client_id:[^/]+}", self._guard(self._websocket))
         add("POST", "/investigations/{investigation_id:[^/]+}/events", self._guard(self._publish))
         add("GET", "/healthz", self._health)
-        if self._settings.enable_inject:
-            add("POST", "/inject", self._guard(self._inject))
+        add("POST", "/inject", self._guard(self._inject))
         return app
 
     async def deliver(self) -> None:
@@ -75,6 +76,8 @@ class Service:
         ]
         if closing:
             await asyncio.wait(closing, timeout=self._settings.shutdown_timeout)
+        for connection in self._hub.connections:
+            connection.abort()
 
     def _guard(self, handler: _Handler) -> _Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
@@ -131,8 +134,10 @@ class Service:
             client_id,
             ws=ws,
             transport=transport,
+            is_lost=lambda: request.transport is None,
             drain=writer.drain,
             hub=self._hub,
+            lingering=self._lingering,
             settings=self._settings,
         )
         await connection.serve()
@@ -164,6 +169,9 @@ class Service:
         return _accepted(b'{"seqs":[%b]}' % b",".join(b"%d" % seq for seq in seqs))
 
     async def _inject(self, request: web.Request) -> web.Response:
+        if not self._settings.enable_inject:
+            message = "the inject hook is off; --enable-inject turns it on"
+            raise Refused(HTTPStatus.NOT_FOUND, "not_found", message)
         body = await self._read(request)
         investigation_id, data = self._ingest.injection(body, content_type=request.content_type)
         seqs = await self._store.append(investigation_id, (data,))

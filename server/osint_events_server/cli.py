@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from aiohttp.http_exceptions import HttpProcessingError
 from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 
@@ -82,10 +83,16 @@ def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
     except SettingsError as error:
         raise _ConfigurationError(str(error)) from error
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.server").addFilter(_is_own_fault)
     try:
         asyncio.run(_run(settings))
     except StartError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _is_own_fault(record: logging.LogRecord) -> bool:
+    """Drop what aiohttp logs, with a traceback, about a client that speaks no HTTP."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _run(settings: Settings) -> None:

@@ -8,6 +8,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
+from osint_events_server.inbox import Inbox
+from osint_events_server.linger import Lingering
 from osint_events_server.outbox import Outbox, OutboxFull
 from osint_events_server.session import Ignored, Send, Session, Subscribe
 from osint_events_server.settings import Settings
@@ -23,8 +25,10 @@ class Connection:
         client_id: for the log only.
         ws: the response, prepared.
         transport: the connection's transport, to which ready frames are written.
+        is_lost: whether the connection is gone, so that the transport is not to be touched any more.
         drain: waits until the transport's buffer is below its low-water mark again.
         hub: where the connection subscribes.
+        lingering: holds the socket where the client is likely to be still sending.
         settings: the limits.
 
     """
@@ -35,21 +39,28 @@ class Connection:
         *,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport,
+        is_lost: Callable[[], bool],
         drain: Callable[[], Awaitable[None]],
         hub: Hub["Connection"],
+        lingering: Lingering,
         settings: Settings,
     ) -> None:
         self._client_id = client_id
         self._ws = ws
         self._transport = transport
+        self._is_lost = is_lost
         self._drain = drain
         self._hub = hub
+        self._lingering = lingering
         self._write_timeout = settings.write_timeout
         self._close_timeout = settings.close_timeout
         self._loop = asyncio.get_running_loop()
         self._session = Session(max_subscriptions=settings.max_subscriptions)
-        self._bucket = TokenBucket(
-            rate=settings.messages_per_second, burst=settings.burst, now=self._loop.time()
+        self._inbox = Inbox(
+            TokenBucket(rate=settings.messages_per_second, burst=settings.burst, now=self._loop.time()),
+            clock=self._loop.time,
+            carry_out=self._carry_out,
+            max_size=2 * settings.max_message_bytes,
         )
         self._outbox = Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes)
         _, self._high_water = transport.get_write_buffer_limits()
@@ -63,19 +74,21 @@ class Connection:
             async for message in self._ws:
                 if message.type is WSMsgType.BINARY:
                     self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
+                if message.type is WSMsgType.ERROR:
+                    # aiohttp answered what breaks RFC 6455 or the limit with a close frame.
+                    self._lingering.hold(self._transport)
                 if message.type is not WSMsgType.TEXT:
                     break
-                if delay := self._bucket.take(self._loop.time()):
-                    await asyncio.sleep(delay)  # read more slowly: TCP holds the client back (ROB-6)
-                self._carry_out(message.data)
+                await self._inbox.take(message.data)
         finally:
             self._hub.disconnect(self)
+            self._inbox.close()
             self._outbox.clear()
             if self._closing is not None:
                 await self._closing
             elif self._transport.get_write_buffer_size():
                 # The client closed but may not read what it asked for: do not wait for ever.
-                self._loop.call_later(self._close_timeout, self._transport.abort)
+                self._loop.call_later(self._close_timeout, self.abort)
 
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
@@ -114,6 +127,11 @@ class Connection:
             self._closing = self._loop.create_task(self._close(code, reason.encode()))
         return self._closing
 
+    def abort(self) -> None:
+        """Drop the connection without a close frame."""
+        if not self._is_lost():  # up to Python 3.11, aborting a transport that has closed fails
+            self._transport.abort()
+
     async def _close(self, code: int, reason: bytes) -> None:
         try:
             async with asyncio.timeout(self._close_timeout):
@@ -121,8 +139,8 @@ class Connection:
         except TimeoutError:
             _log.info("%s: no closing handshake in time", self._client_id)
         finally:
-            # Without effect on a connection that has closed; what is still in the buffer nobody reads.
-            self._transport.abort()
+            # Without effect where the closing handshake was completed; what is still buffered nobody reads.
+            self.abort()
 
     def _carry_out(self, text: str) -> None:
         for command in self._session.receive(text):

@@ -1,0 +1,73 @@
+"""Messages of one connection that wait their turn: delayed by the throttle, never lost (ROB-6)."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from osint_events_server.throttle import TokenBucket
+
+_OVERHEAD = 128  # what a waiting message counts besides its characters
+
+
+class Inbox:
+    """Passes messages on in order, as fast as the bucket grants.
+
+    Reading goes on while messages wait, up to a bound, so that a ping behind them is answered (CONN-3).
+
+    Args:
+        bucket: the throttle.
+        clock: the seconds that the bucket was given.
+        carry_out: what is done with a message when its turn has come.
+        max_size: characters that may wait, and some for each message; then reading waits.
+
+    """
+
+    def __init__(
+        self,
+        bucket: TokenBucket,
+        *,
+        clock: Callable[[], float],
+        carry_out: Callable[[str], None],
+        max_size: int,
+    ) -> None:
+        self._bucket = bucket
+        self._clock = clock
+        self._carry_out = carry_out
+        self._max_size = max_size
+        self._waiting: deque[tuple[float, str]] = deque()
+        self._size = 0
+        self._room = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def take(self, text: str) -> None:
+        """Carry the message out now or in its turn. Returns when another one may be read."""
+        now = self._clock()
+        due = now + self._bucket.take(now)
+        if due <= now and self._worker is None:
+            self._carry_out(text)
+            return
+        self._waiting.append((due, text))
+        self._size += len(text) + _OVERHEAD
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work_off())
+        while self._size > self._max_size:
+            self._room.clear()
+            await self._room.wait()
+
+    def close(self) -> None:
+        """Drop what waits: the connection has ended."""
+        if self._worker is not None:
+            self._worker.cancel()
+
+    async def _work_off(self) -> None:
+        try:
+            while self._waiting:
+                due, text = self._waiting[0]
+                if (delay := due - self._clock()) > 0:
+                    await asyncio.sleep(delay)
+                self._carry_out(text)
+                self._waiting.popleft()
+                self._size -= len(text) + _OVERHEAD
+                self._room.set()
+        finally:
+            self._worker = None
