@@ -23,8 +23,7 @@ PACKAGES = (
     "conformance/osint_events_conformance",
 )
 TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests")
-SCRIPTS = ("noxfile.py", "conftest.py", "generated/generate.py")
-NODE_PACKAGES = ("schemas/tests/node", "conformance/tests/targets/node_ws")
+SCRIPTS = ("noxfile.py", "conftest.py", "generated/generate.py", "generated/contract_generator")
 
 # The versions that are supported, and whichever one runs this file, so that something always runs.
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -105,8 +104,9 @@ def node(session: nox.Session) -> None:
     install(session, "dev")
     # Where npm is missing, the tests themselves skip, or fail under CI (see conftest.py).
     if npm := shutil.which("npm"):
-        for directory in NODE_PACKAGES:
-            with session.chdir(directory):
+        locks = [lock for tests in TESTS for lock in Path(tests).glob("**/package-lock.json")]
+        for lock in sorted(lock for lock in locks if "node_modules" not in lock.parts):
+            with session.chdir(lock.parent):
                 session.run(npm, "ci", "--no-audit", "--no-fund", external=True)
     session.run("pytest", "-m", "node", *session.posargs)
 
