@@ -1,9 +1,6 @@
-"""The aiohttp shell: routes, handshake, ingest, inject and health; and the life of a server."""
+"""The aiohttp shell: routes, handshake, ingest, inject and health."""
 
 import asyncio
-import os
-import secrets
-import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -16,15 +13,10 @@ from osint_events_server.ingest import Ingest, Limits, Refused, unsupported_medi
 from osint_events_server.linger import Lingering
 from osint_events_server.settings import Settings
 from osint_events_server.store import EventStore, IdempotencyConflict, StoreUnavailable
-from osint_events_server.store.memory import HistoryLimits, MemoryStore
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MAX_IDEMPOTENCY_KEY = 255  # characters
-
-
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
 
 
 class Service:
@@ -190,50 +182,6 @@ class Service:
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
-
-
-async def serve(settings: Settings, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; then close connections with 1001 and release the port.
-
-    Args:
-        settings: what to serve and where.
-        ready: called once with the URL, with the port that was bound.
-        stop: set from outside.
-
-    Raises:
-        StartError: the address cannot be listened on.
-
-    """
-    limits = HistoryLimits(
-        events=settings.history_events, seconds=settings.history_ttl, bytes=settings.history_bytes
-    )
-    store = MemoryStore(epoch=secrets.token_urlsafe(6), clock=time.monotonic, limits=limits)
-    service = Service(settings, store)
-    runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=settings.shutdown_timeout)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise StartError(_cannot_listen(settings, error)) from error
-        port = runner.addresses[0][1]
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        async with asyncio.TaskGroup() as tasks:
-            delivering = tasks.create_task(service.deliver())
-            ready(f"http://{host}:{port}")
-            await stop.wait()
-            await site.stop()
-            await service.close_connections()
-            delivering.cancel()
-    finally:
-        await runner.cleanup()
-
-
-def _cannot_listen(settings: Settings, error: OSError) -> str:
-    # asyncio words the error of a failed bind itself; a failed look-up of the name has its own numbers.
-    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    return f"cannot listen on {settings.host} port {settings.port}: {reason}; see --host and --port"
 
 
 def _segment(request: web.Request, number: int) -> str | None:

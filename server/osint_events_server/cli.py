@@ -12,11 +12,12 @@ import click
 from aiohttp.http_exceptions import HttpProcessingError
 from click.core import ParameterSource
 from pydantic.fields import FieldInfo
+from yarl import URL
 
 from osint_events_server import settings as configuration
-from osint_events_server.app import StartError, serve
 from osint_events_server.ingest import JSON, NDJSON
-from osint_events_server.publisher import PublishError, publish
+from osint_events_server.publisher import PublishError, base_url, publish
+from osint_events_server.server import StartError, running
 from osint_events_server.settings import Settings, SettingsError
 
 _EXIT_STATUS = """\b
@@ -54,9 +55,14 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
         kind = {"type": click.Choice(get_args(annotation))}
     elif get_origin(annotation) is tuple:
         kind = {"type": str, "multiple": True}
-    default = ", ".join(field.default) or "none" if isinstance(field.default, tuple) else field.default
-    shown = f"{field.description}  [default: {default}; env: {configuration.env(name)}]"
+    shown = f"{field.description}  [default: {_shown(field.default)}; env: {configuration.env(name)}]"
     return click.option(flag, name, help=shown, default=None, **kind)
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default) if default != () else "none"
 
 
 @main.command(epilog=_EXIT_STATUS)
@@ -100,12 +106,23 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    # click.echo flushes, so that whoever waits for the line sees it.
-    await serve(settings, ready=lambda url: click.echo(f"listening on {url}"), stop=stop)
+    async with running(settings) as url:
+        click.echo(f"listening on {url}")  # flushed, so that whoever waits for the line sees it
+        await stop.wait()
+
+
+class _ServerURL(click.ParamType):
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> URL:
+        try:
+            return base_url(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @main.command("publish", epilog=_EXIT_STATUS)
-@click.argument("url")
+@click.argument("url", type=_ServerURL())
 @click.argument("investigation")
 @click.option(
     "--data", default="-", show_default=True, help="The event, a JSON object; - reads standard input."
@@ -116,7 +133,7 @@ async def _run(settings: Settings) -> None:
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, help="Seconds."
 )
 def publish_command(
-    url: str, investigation: str, data: str, *, ndjson: bool, idempotency_key: str | None, timeout: float
+    url: URL, investigation: str, data: str, *, ndjson: bool, idempotency_key: str | None, timeout: float
 ) -> None:
     """Send events of INVESTIGATION to the server at URL, and print its answer.
 

@@ -7,13 +7,28 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from osint_events_server.oserrors import reason
+
 
 class PublishError(Exception):
     """The events were not accepted; the message says why."""
 
 
+def base_url(text: str) -> URL:
+    """Return the URL that a server is said to have.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    url = URL(text)
+    if url.scheme not in {"http", "https"} or not url.host or url.port is None:
+        raise ValueError(f"{text!r} is no URL like http://127.0.0.1:8000")
+    return url
+
+
 async def publish(
-    url: str,
+    url: URL,
     investigation_id: str,
     body: bytes,
     *,
@@ -24,7 +39,7 @@ async def publish(
     """Post events to a server.
 
     Args:
-        url: where the server listens, for instance `http://127.0.0.1:8000`.
+        url: where the server listens.
         investigation_id: the investigation.
         body: one event, or a line for each of many.
         content_type: which of both.
@@ -39,7 +54,9 @@ async def publish(
 
     """
     # `encoded` keeps the id as it is quoted here: "%2F" stays within its segment.
-    target = URL(f"{url.rstrip('/')}/investigations/{quote(investigation_id, safe='')}/events", encoded=True)
+    target = URL(
+        f"{str(url).rstrip('/')}/investigations/{quote(investigation_id, safe='')}/events", encoded=True
+    )
     headers = {"Content-Type": content_type}
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
@@ -49,8 +66,12 @@ async def publish(
             session.post(target, data=body, headers=headers) as response,
         ):
             answer = await response.text()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise PublishError(f"{url}: {str(error) or f'no answer in {seconds:g} s'}") from error
+    except aiohttp.ClientConnectorError as error:
+        raise PublishError(f"{url}: cannot be reached: {reason(error.os_error)}") from error
+    except TimeoutError as error:
+        raise PublishError(f"{url}: no answer in {seconds:g} s") from error
+    except aiohttp.ClientError as error:
+        raise PublishError(f"{url}: {error}") from error
     if response.status != HTTPStatus.ACCEPTED:
         raise PublishError(f"{url}: refused with {response.status}: {_message(answer)}")
     return answer
