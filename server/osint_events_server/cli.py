@@ -111,18 +111,15 @@ async def _run(settings: Settings) -> None:
         await stop.wait()
 
 
-class _ServerURL(click.ParamType):
-    name = "url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> URL:
-        try:
-            return base_url(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def _server_url(_context: click.Context, _parameter: click.Parameter, value: str) -> URL:
+    try:
+        return base_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @main.command("publish", epilog=_EXIT_STATUS)
-@click.argument("url", type=_ServerURL())
+@click.argument("url", callback=_server_url)
 @click.argument("investigation")
 @click.option(
     "--data", default="-", show_default=True, help="The event, a JSON object; - reads standard input."
