@@ -1,0 +1,276 @@
+"""Which clause a failing script breaks: take one ingredient away, and see whether the failure goes too.
+
+An experiment is a clause, the script without one ingredient, and the kinds of finding that it can
+explain. They are tried from the most special to the most ordinary; what none explains is laid to
+the clause that the kind of finding belongs to in a plain scenario.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+
+from osint_events_conformance.findings import Finding
+from osint_events_conformance.script import (
+    Abort,
+    Close,
+    Connect,
+    Http,
+    Pause,
+    Pieces,
+    Ping,
+    Publish,
+    Raw,
+    Resume,
+    Say,
+    Script,
+    Settle,
+    Stall,
+    Step,
+    Subscribe,
+    Together,
+    flat,
+)
+
+_PLAIN_CLIENT_ID = re.compile(r"[a-z0-9-]{4,60}")
+_LARGE = 8_000
+_BURST = 150
+_MANY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """If `script` does not fail like the original, `clause` is what the original breaks."""
+
+    clause: str
+    script: Script
+
+
+def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
+    """The experiments that apply to a finding of a script, the most special first."""
+    if finding.kind in _SELF_EVIDENT:
+        return
+    for make in _EXPERIMENTS:
+        for clause, steps in make(script.steps, finding):
+            if steps != script.steps:
+                yield Experiment(clause, script.with_steps(steps))
+
+
+_SELF_EVIDENT = frozenset(
+    {
+        "served_plain_get", "refused_odd_client_id", "older_ended", "no_object", "repeated_names", "schema", "confirmed_malformed",
+        "bad_close", "dropped", "respelt", "confirmed_out_of_order", "out_of_order", "wrong_mirror", "progress_range", "no_task_id", "no_kind",
+        "changed", "broken_frame", "never_ended", "delayed",
+    }
+)  # fmt: skip
+"""Kinds that name their clause by themselves."""
+
+Steps = tuple[Step, ...]
+Made = Iterator[tuple[str, Steps]]
+
+
+def _stalls(steps: Steps, _: Finding) -> Made:
+    yield "ROB-5", tuple(step for step in steps if not isinstance(step, Stall | Resume))
+
+
+def _malformed(steps: Steps, finding: Finding) -> Made:
+    """What others suffer is ROB-1, what the sender suffers ROB-2."""
+    guilty = {step.conn for step in flat(steps) if isinstance(step, Say) and step.role == "malformed"}
+    clause = "ROB-2" if finding.conn in guilty else "ROB-1"
+    yield clause, _without(steps, lambda step: isinstance(step, Say) and step.role == "malformed")
+    yield "ROB-1", _without(steps, lambda step: isinstance(step, Raw | Http))
+
+
+def _unknown(steps: Steps, _: Finding) -> Made:
+    large = [
+        step
+        for step in flat(steps)
+        if isinstance(step, Say) and len(step.data) > _LARGE and step.role == "unknown"
+    ]
+    if large:
+        yield "ROB-4", _without(steps, lambda step: step in large)
+    yield "ROB-3", _without(steps, lambda step: isinstance(step, Say) and step.role == "unknown")
+
+
+def _texts(steps: Steps, _: Finding) -> Made:
+    """Large subscribes, and ones with unknown fields."""
+
+    def small(step: Step) -> Step:
+        if isinstance(step, Subscribe) and len(step.payload()) > _LARGE:
+            return replace(step, text=None)
+        return step
+
+    def bare(step: Step) -> Step:
+        if isinstance(step, Subscribe) and step.text is not None and _unknown_fields(step.text):
+            return replace(step, text=None)
+        return step
+
+    yield "ROB-4", _mapped(steps, small)
+    yield "SUB-5", _mapped(steps, bare)
+
+
+def _unknown_fields(text: str) -> bool:
+    return bool(set(json.loads(text)) - {"type", "investigation_id"})
+
+
+def _segments(steps: Steps, _: Finding) -> Made:
+    plain: list[Step] = []
+    for step in steps:
+        if isinstance(step, Together):
+            plain += step.steps
+        elif isinstance(step, Pieces):
+            plain += [step.step]
+        else:
+            plain.append(step)
+    yield "CONN-7", tuple(plain)
+
+
+def _flood(steps: Steps, finding: Finding) -> Made:
+    """More messages than a server need take at once (ROB-6), or more subscriptions than others have (SUB-3)."""
+    counts: dict[str, int] = {}
+    spread: list[Step] = []
+    numbers = count()
+    opened = {step.conn: step for step in steps if isinstance(step, Connect)}
+    for step in steps:
+        if isinstance(step, Subscribe):
+            counts[step.conn] = counts.get(step.conn, 0) + 1
+            if counts[step.conn] % _MANY == 0 and step.conn in opened:
+                conn = f"{step.conn}~{next(numbers)}"
+                spread.append(
+                    replace(
+                        opened[step.conn],
+                        conn=conn,
+                        client_id=f"{opened[step.conn].client_id[:100]}{conn[-3:]}",
+                    )
+                )
+                opened[conn] = opened[step.conn]
+                counts[conn] = 1
+                spread.append(replace(step, conn=conn))
+                continue
+        spread.append(step)
+    most = max(counts.values(), default=0)
+    if most > _BURST and finding.kind in {"unconfirmed", "ended", "lost", "no_pong"}:
+        slowed: list[Step] = []
+        for number, step in enumerate(steps):
+            slowed += [step, Pause(0.05)] if isinstance(step, Subscribe) and number % 4 == 0 else [step]
+        yield "ROB-6", tuple(slowed)
+    elif most > _MANY and finding.kind in {"unconfirmed", "ended", "lost", "confirmed_unasked"}:
+        yield "SUB-3", tuple(spread)
+
+
+def _client_ids(steps: Steps, finding: Finding) -> Made:
+    """Client ids that are shared or extraordinary."""
+    ids = [step.client_id for step in steps if isinstance(step, Connect)]
+    numbers = count()
+
+    def apart(step: Step) -> Step:
+        return (
+            replace(step, client_id=f"apart-{next(numbers)}-{ids[0][-20:]}")
+            if isinstance(step, Connect)
+            else step
+        )
+
+    if len(set(ids)) < len(ids):
+        yield {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5"), _mapped(steps, apart)
+    elif not all(_PLAIN_CLIENT_ID.fullmatch(one) for one in ids):
+        yield "CONN-1", _mapped(steps, apart)
+
+
+def _ends(steps: Steps, finding: Finding) -> Made:
+    clause = {
+        "lost": "CONN-6", "unconfirmed": "CONN-6", "ended": "CONN-6", "no_pong": "CONN-6", "refused_upgrade": "CONN-6",
+        "stray": "SUB-8",
+    }.get(finding.kind)  # fmt: skip
+    if clause and (finding.kind != "stray" or _came_back(steps)):
+        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort))
+
+
+def _came_back(steps: Steps) -> bool:
+    """Whether a connection was opened after another one ended."""
+    ended = False
+    for step in steps:
+        ended = ended or isinstance(step, Close | Abort)
+        if ended and isinstance(step, Connect):
+            return True
+    return False
+
+
+def _again(steps: Steps, finding: Finding) -> Made:
+    if finding.kind in {"replayed", "stray"}:
+        return
+    seen: set[tuple[str, str]] = set()
+
+    def repeated(step: Step) -> bool:
+        if not isinstance(step, Subscribe):
+            return False
+        key = (step.conn, step.investigation_id)
+        known = key in seen
+        seen.add(key)
+        return known
+
+    yield "SUB-4", _without(steps, repeated)
+
+
+def _at_once(steps: Steps, finding: Finding) -> Made:
+    """A pause between each confirmation and what follows."""
+    if finding.kind not in {"lost", "duplicate"}:
+        return
+    slowed: list[Step] = []
+    for step, following in zip(steps, (*steps[1:], None), strict=True):
+        slowed.append(step)
+        if isinstance(step, Subscribe) and isinstance(following, Publish | Settle):
+            slowed.append(Pause(0.4))
+    yield "SUB-2", tuple(slowed)
+
+
+def _pings(steps: Steps, finding: Finding) -> Made:
+    if finding.kind != "no_pong":
+        yield "CONN-3", _without(steps, lambda step: isinstance(step, Ping))
+
+
+def _payloads(steps: Steps, finding: Finding) -> Made:
+    if finding.kind in {"ended", "unreachable"}:
+        yield "EVT-1", _mapped(steps, _plain_payload)
+
+
+def _plain_payload(step: Step) -> Step:
+    return replace(step, data='{"type": "investigation_started"}') if isinstance(step, Publish) else step
+
+
+_EXPERIMENTS: tuple[Callable[[Steps, Finding], Made], ...] = (
+    _stalls, _malformed, _segments, _texts, _unknown, _flood, _ends, _client_ids, _again, _at_once, _pings, _payloads,
+)  # fmt: skip
+
+
+def _without(steps: Steps, drop: Callable[[Step], bool]) -> Steps:
+    kept: list[Step] = []
+    for step in steps:
+        if isinstance(step, Together):
+            inner = tuple(one for one in step.steps if not drop(one))
+            if inner:
+                kept.append(Together(inner))
+        elif not (drop(step) or (isinstance(step, Pieces) and drop(step.step))):
+            kept.append(step)
+    return tuple(kept)
+
+
+def _mapped(steps: Steps, change: Callable[[Step], Step]) -> Steps:
+    made: list[Step] = []
+    for step in steps:
+        match step:
+            case Together(inner):
+                made.append(Together(tuple(_inner(change(one)) for one in inner)))
+            case Pieces(inner_step, _, _):
+                changed = change(inner_step)
+                made.append(replace(step, step=changed) if isinstance(changed, Subscribe | Say) else step)
+            case _:
+                made.append(change(step))
+    return tuple(made)
+
+
+def _inner(step: Step) -> Subscribe | Say | Ping:
+    assert isinstance(step, Subscribe | Say | Ping)
+    return step

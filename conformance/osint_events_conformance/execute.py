@@ -1,0 +1,443 @@
+"""Runs scripts over real connections and tells the model what goes out and what comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from osint_events_conformance import script as s
+from osint_events_conformance import values
+from osint_events_conformance.model import Case, Event, Model, Peer
+from osint_events_conformance.names import Names
+from osint_events_conformance.pace import Pace, Ticker
+from osint_events_conformance.triggers import Answer, Trigger
+from osint_events_conformance.wire import Ended, Endpoint, Link, Refused, Text, Unreachable
+
+_BUSY = frozenset({429, 503})
+_BUSY_RETRIES = 8
+_CONNECT_WITHIN = 10.0
+_HTTP_ANSWER_BYTES = 4096
+_DRIP_PAUSE = 0.001
+_LIFE_WITHIN = 10.0
+
+
+class _Ear:
+    """Hands what a link receives to the model, and writes the log."""
+
+    def __init__(self, model: Model, peer: Peer, clock: Callable[[], float]) -> None:
+        self._model = model
+        self._peer = peer
+        self._clock = clock
+
+    def text(self, message: Text) -> None:
+        self._peer.case.log(message.at, self._peer.name, "<", message.raw)
+        self._model.received(self._peer, message)
+
+    def pong(self, payload: bytes) -> None:
+        self._peer.case.log(self._clock(), self._peer.name, "<", f"Pong 0x{payload.hex()}")
+        self._model.ponged(self._peer, payload)
+
+    def end(self) -> None:
+        link = self._peer.link
+        how = f"Close {link.close_received}" if link.ended is Ended.CLOSE_FRAME else "TCP ended"
+        self._peer.case.log(self._clock(), self._peer.name, "<", how)
+        self._model.ended(self._peer, self._clock())
+
+
+@dataclass(slots=True)
+class _Running:
+    """A script in execution."""
+
+    case: Case
+    changed: asyncio.Event
+    peers: dict[str, Peer | None]
+    publishes: list[asyncio.Task[Event]]
+    patience: float = 1.0
+    answered: bool = False
+    """Whether the rest of the script is not needed."""
+
+
+class Executor:
+    """Executes scripts against one server, some side by side.
+
+    `rng` names fences; `clock` gives seconds of the run.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        trigger: Trigger,
+        model: Model,
+        pace: Pace,
+        rng: random.Random,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.trigger = trigger
+        self.model = model
+        self.pace = pace
+        self.ticker = Ticker()
+        started = time.monotonic()
+        self.clock = clock or (lambda: time.monotonic() - started)
+        self._rng = rng
+        self._numbers = itertools.count()
+        self._bystanders: _Running | None = None
+
+    # The life of an executor
+
+    async def start(self) -> None:
+        """Start the clock of deadlines. Bystanders come with the first `stand_by`."""
+        self.ticker.start()
+
+    async def stand_by(self) -> None:
+        """Open two connections that stay beside every script: one unsubscribed, one subscribed elsewhere.
+
+        What reaches them of other cases' investigations is astray (DEL-2).
+        """
+        names = Names(self._rng)
+        running = self._begin("bystanders")
+        self._bystanders = running
+        await self._step(running, s.Connect("bystander", names.client("bystander")))
+        await self._step(running, s.Connect("elsewhere", names.client("elsewhere")))
+        await self._step(running, s.Subscribe("elsewhere", names.id("elsewhere")))
+
+    @property
+    def bystanders(self) -> Case | None:
+        """The case of the connections that stand by."""
+        return self._bystanders.case if self._bystanders else None
+
+    async def close(self) -> None:
+        """End all that was started."""
+        if self._bystanders is not None:
+            self._hang_up(self._bystanders)
+        await self.ticker.stop()
+
+    async def run(self, script: s.Script, *, patience: float = 1.0) -> Case:
+        """Execute one script and judge it. `patience` scales its deadlines.
+
+        Raises `TriggerFailed` where the trigger does not work at all.
+        """
+        running = self._begin(script.title)
+        running.patience = patience
+        try:
+            for step in script.steps:
+                if running.answered:
+                    break
+                await self._step(running, step)
+            await self._settle(running, last=True)
+        finally:
+            for task in running.publishes:
+                task.cancel()
+            await asyncio.gather(*running.publishes, return_exceptions=True)
+            self._hang_up(running)
+        return running.case
+
+    def _begin(self, title: str) -> _Running:
+        changed = asyncio.Event()
+        return _Running(Case(title, changed.set), changed, {}, [])
+
+    def _hang_up(self, running: _Running) -> None:
+        for peer in running.case.peers:
+            if not peer.leaving:
+                self.model.leaving(peer, self.clock(), handshake=False)
+                peer.link.resume_reading()
+                peer.link.close()
+            peer.link.hang_up_soon()
+
+    # Steps
+
+    async def _step(self, running: _Running, step: s.Step) -> None:  # noqa: C901, PLR0912 - one arm a step
+        peers = [running.peers.get(name) for name in s.connections(step)]
+        if not isinstance(step, s.Connect) and any(peer is None or not peer.serves for peer in peers):
+            return  # the connection was refused or ended: that is on record already
+        match step:
+            case s.Connect():
+                await self._connect(running, step)
+            case s.Subscribe() | s.Say() | s.Ping():
+                await self._send(running, [step], s.frames(step))
+            case s.Together(steps):
+                await self._send(running, list(steps), b"".join(s.frames(inner) for inner in steps))
+            case s.Pieces():
+                await self._pieces(running, step)
+            case s.Raw(name, data, about):
+                peer = self._peer(running, name)
+                peer.may_end = True
+                running.case.log(self.clock(), name, ">", about or f"raw bytes 0x{data[:40].hex()}")
+                peer.link.write(data)
+                await peer.link.drain()
+            case s.Http():
+                await self._http(running, step)
+            case s.Publish():
+                await self._publish(running, step)
+            case s.Close(name, code, reason, wait):
+                peer = self._peer(running, name)
+                running.case.log(self.clock(), name, ">", f"Close {code or ''} {reason}".rstrip())
+                self.model.leaving(peer, self.clock(), handshake=True)
+                peer.link.close(code, reason)
+                if wait:
+                    await self._until(running, lambda: not peer.debts)
+            case s.Abort(name):
+                peer = self._peer(running, name)
+                running.case.log(self.clock(), name, ">", "TCP reset")
+                self.model.leaving(peer, self.clock(), handshake=False)
+                peer.link.abort()
+            case s.Stall(name):
+                peer = self._peer(running, name)
+                running.case.log(self.clock(), name, "*", "stops reading")
+                peer.may_end = peer.stalled = True
+                peer.link.pause_reading()
+            case s.Resume():
+                await self._resume(running, step)
+            case s.Pause(seconds):
+                await asyncio.sleep(seconds)
+            case s.Settle():
+                await self._settle(running, last=False)
+
+    def _peer(self, running: _Running, name: str) -> Peer:
+        peer = running.peers[name]
+        assert peer is not None
+        return peer
+
+    async def _connect(self, running: _Running, step: s.Connect) -> None:
+        running.peers[step.conn] = None
+        case = running.case
+        for attempt in range(_BUSY_RETRIES + 1):
+            try:
+                link = await Link.open(
+                    self.endpoint,
+                    step.client_id,
+                    self.clock,
+                    within=max(_CONNECT_WITHIN, self.pace.deadline),
+                    receive_buffer=step.receive_buffer,
+                )
+            except Refused as error:
+                if error.status in _BUSY and attempt < _BUSY_RETRIES:
+                    await asyncio.sleep(0.1 * 2**attempt)
+                    continue
+                kind = "refused_odd_client_id" if step.optional else "refused_upgrade"
+                case.find(
+                    kind, f"{error} for client_id {values.show(step.client_id)}", step.conn, self.clock()
+                )
+                return
+            except Unreachable as error:
+                if attempt < 1:
+                    await asyncio.sleep(0.2)
+                    continue
+                case.find("unreachable", f"the server is gone: {error}", step.conn, self.clock())
+                return
+            break
+        case.cases["CONN-1"] += 1
+        case.log(self.clock(), step.conn, "*", f"connected as {step.client_id!r}")
+        peer = self.model.connected(case, step.conn, link)
+        running.peers[step.conn] = peer
+        link.attach(_Ear(self.model, peer, self.clock))
+
+    def _announce(self, running: _Running, step: s.Subscribe | s.Say | s.Ping) -> None:
+        peer, at = self._peer(running, step.conn), self.clock()
+        match step:
+            case s.Subscribe(investigation_id=investigation_id):
+                self.model.subscribing(peer, investigation_id, at)
+                running.case.log(at, step.conn, ">", step.payload().decode())
+            case s.Ping(data=data):
+                self.model.pinging(peer, data, at)
+                running.case.log(at, step.conn, ">", f"Ping 0x{data.hex()}")
+            case s.Say(data=data, role=role, clause=clause, about=about):
+                if role == "malformed":
+                    self.model.misbehaving(peer, clause)
+                shown = data[:200].decode(errors="backslashreplace")
+                running.case.log(at, step.conn, ">", f"{shown}  ({about})" if about else shown)
+
+    async def _send(self, running: _Running, steps: list[s.Subscribe | s.Say | s.Ping], data: bytes) -> None:
+        peer = self._peer(running, steps[0].conn)
+        for step in steps:
+            self._announce(running, step)
+        before = self.clock()
+        peer.link.write(data)
+        await peer.link.drain()
+        if any(isinstance(step, s.Subscribe) and step.wait for step in steps):
+            debts = [debt for _, debt in peer.unconfirmed]
+            if await self._until(running, lambda: not any(debt in peer.debts for debt in debts)):
+                self.pace.measured(self.clock() - before)
+
+    async def _pieces(self, running: _Running, step: s.Pieces) -> None:
+        peer = self._peer(running, step.step.conn)
+        numbers = itertools.count()
+        pings: list[bytes] = []
+
+        def ping() -> bytes:
+            pings.append(f"between {next(numbers)}".encode())
+            return pings[-1]
+
+        parts = s.pieces(step, ping)
+        self._announce(running, step.step)
+        for payload in pings:
+            self._announce(running, s.Ping(step.step.conn, payload))
+        for part in parts:
+            peer.link.write(part)
+            await asyncio.sleep(_DRIP_PAUSE)
+        await peer.link.drain()
+        if isinstance(step.step, s.Subscribe) and step.step.wait:
+            await self._until(running, lambda: not peer.unconfirmed)
+
+    async def _http(self, running: _Running, step: s.Http) -> None:
+        parts = urlsplit(self.endpoint.address(Names(self._rng).client("http")))
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+        data = step.data.replace(b"{path}", parts.path.encode()).replace(b"{host}", parts.netloc.encode())
+        tls = (self.endpoint.tls or True) if parts.scheme == "wss" else None
+        running.case.log(self.clock(), "http", ">", data[:200].decode(errors="backslashreplace"))
+        line = b""
+        try:
+            async with asyncio.timeout(max(2.0, self.pace.deadline)):
+                reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_HTTP_ANSWER_BYTES)
+                try:
+                    writer.write(data)
+                    await writer.drain()
+                    if step.linger:
+                        await asyncio.sleep(step.linger)
+                    elif step.expect_client_error:
+                        line = await reader.readline()
+                finally:
+                    writer.transport.abort()
+        except (OSError, TimeoutError, ValueError) as error:
+            running.case.log(self.clock(), "http", "<", f"no answer: {error!r}")
+        status = line.split(b" ")[1:2]
+        running.case.log(self.clock(), "http", "<", line.decode(errors="replace").strip())
+        if step.expect_client_error:
+            running.case.cases["CONN-2"] += 1
+            if not status or not status[0].startswith(b"4"):
+                shown = line.decode(errors="replace").strip() or "nothing"
+                running.case.find(
+                    "served_plain_get", f"a plain GET was answered with {shown}", "http", self.clock()
+                )
+
+    async def _publish(self, running: _Running, step: s.Publish) -> None:
+        task = asyncio.create_task(self._emit(running, step))
+        if step.prompt:
+            await task
+            await self._prompt(running, task.result())
+        elif step.wait:
+            await task
+        else:
+            running.publishes.append(task)
+            await asyncio.sleep(0)  # the request starts now, in this order
+
+    async def _prompt(self, running: _Running, event: Event) -> None:
+        """Wait for the deliveries of an event that nothing may delay (ROB-5)."""
+        await self._until(running, lambda: all(debt.peer.stalled for debt in event.debts.values()))
+        limit = self.pace.prompt
+        for peer, at in event.received.items():
+            if at - event.started > limit and not peer.stalled:
+                message = (
+                    f"delivered {at - event.started:.2f} s after the publish, while another reader stalls"
+                )
+                running.case.find("delayed", message, peer.name, at, expected=f"within {limit:.2f} s")
+
+    async def _emit(self, running: _Running, step: s.Publish) -> Event:
+        case, at = running.case, self.clock()
+        data = step.data if self.trigger.controls_payload else None
+        event = self.model.publishing(case, step.investigation_id, data, at, exact=step.exact)
+        case.log(at, "publisher", "*", f"publish {values.show(step.investigation_id)}: {step.data[:400]}")
+        answer: Answer | None = None
+        try:
+            answer = await self.trigger.emit(step.investigation_id, step.data)
+        finally:
+            accepted = answer.accepted if answer else None
+            self.model.published(event, accepted=accepted, at=self.clock())
+        if answer.accepted is not True:
+            case.refused_payloads += 1
+            case.log(self.clock(), "publisher", "*", answer.detail)
+            if answer.server_error:
+                case.find("refused_event", answer.detail, "publisher", self.clock(), expected=step.data[:400])
+        return event
+
+    async def _resume(self, running: _Running, step: s.Resume) -> None:
+        peer = self._peer(running, step.conn)
+        peer.link.resume_reading()
+        running.case.log(self.clock(), step.conn, "*", "reads again")
+        peer.stalled = False
+        await self._until(running, lambda: peer.gone or not peer.debts)
+        if step.must_have_ended and not await self._until(running, lambda: peer.gone):
+            message = "a reader that stalled for long was never ended, however much waited for it"
+            running.case.find("never_ended", message, step.conn, self.clock())
+        running.answered = step.answers and peer.gone
+
+    # Fences and deadlines
+
+    async def _settle(self, running: _Running, *, last: bool) -> None:
+        if running.publishes:
+            await asyncio.gather(*running.publishes)
+            running.publishes.clear()
+        case = running.case
+        await self._collect(running)
+        names = Names(self._rng)
+        fenced: set[str] = set()
+        for name, peer in running.peers.items():
+            if peer is None or not peer.serves or peer.stalled:
+                continue
+            confirmed = [key for key, value in peer.subscriptions.items() if value.confirmed_at is not None]
+            if confirmed and self.trigger.controls_payload and not peer.malformed:
+                if fenced.isdisjoint(confirmed):
+                    fenced.add(confirmed[0])
+            elif last:
+                await self._step(running, s.Subscribe(name, names.id("fence"), wait=False))
+            else:
+                await self._step(running, s.Ping(name, b"fence"))
+        for investigation_id in sorted(fenced):
+            number = next(self._numbers)
+            data = json.dumps({"type": "investigation_started", "message": f"fence {number}"})
+            running.publishes.append(
+                asyncio.create_task(self._emit(running, s.Publish(investigation_id, data)))
+            )
+        await asyncio.gather(*running.publishes)
+        running.publishes.clear()
+        await self._collect(running)
+        await asyncio.sleep(self.pace.grace)
+        self.model.fence_passed(case)
+
+    async def _collect(self, running: _Running) -> None:
+        before = self.clock()
+        if await self._until(running, lambda: running.case.settled):
+            self.pace.measured(self.clock() - before)
+        else:
+            self.model.overdue(running.case, self.clock())
+
+    async def _until(self, running: _Running, done: Callable[[], bool]) -> bool:
+        """Wait for `done`, as long as something that was owed keeps coming; False when it is overdue."""
+        case = running.case
+        seen, since, asked = case.progressed_at, self.ticker.seconds, False
+        while not done():
+            running.changed.clear()
+            try:
+                async with asyncio.timeout(0.05):
+                    await running.changed.wait()
+            except TimeoutError:
+                pass
+            if case.progressed_at != seen:
+                seen, since = case.progressed_at, self.ticker.seconds
+            limit = self.pace.deadline * running.patience
+            if self.ticker.seconds - since <= limit:
+                continue
+            if asked:
+                running.patience = min(running.patience, 0.3)  # what is slow to fail once fails fast again
+                return done()
+            asked = True
+            await self._sign_of_life()
+            since = self.ticker.seconds - limit * 0.7
+        return True
+
+    async def _sign_of_life(self) -> None:
+        """Before something counts as missing: is the server alive, or does it stall as a whole?"""
+        try:
+            link = await Link.open(
+                self.endpoint, Names(self._rng).client("alive"), self.clock, within=_LIFE_WITHIN
+            )
+        except (Refused, Unreachable):
+            return
+        link.close()
+        link.hang_up_soon()

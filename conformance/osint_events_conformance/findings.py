@@ -1,0 +1,77 @@
+"""What a finding is: one observed departure from a clause. A fault of the runner is never one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Level = Literal["MUST", "SHOULD"]
+
+BY_KIND: dict[str, tuple[str, Level]] = {
+    "refused_upgrade": ("CONN-1", "MUST"),
+    "refused_odd_client_id": ("CONN-1", "SHOULD"),
+    "served_plain_get": ("CONN-2", "SHOULD"),
+    "no_pong": ("CONN-3", "MUST"),
+    "unfinished_close": ("CONN-4", "MUST"),
+    "older_ended": ("CONN-5", "SHOULD"),
+    "no_object": ("MSG-1", "MUST"),
+    "broken_frame": ("MSG-1", "MUST"),
+    "repeated_names": ("MSG-1", "SHOULD"),
+    "schema": ("MSG-2", "MUST"),
+    "unconfirmed": ("SUB-1", "MUST"),
+    "confirmed_unasked": ("SUB-1", "MUST"),
+    "confirmed_out_of_order": ("SUB-7", "SHOULD"),
+    "confirmed_malformed": ("ROB-2", "MUST"),
+    "bad_close": ("ROB-2", "MUST"),
+    "dropped": ("ROB-2", "SHOULD"),
+    "unreachable": ("ROB-1", "MUST"),
+    "delayed": ("ROB-5", "MUST"),
+    "never_ended": ("ROB-5", "MUST"),
+    "changed": ("EVT-1", "MUST"),
+    "refused_event": ("EVT-1", "MUST"),
+    "invented": ("EVT-1", "MUST"),
+    "wrong_mirror": ("EVT-2", "MUST"),
+    "progress_range": ("EVT-3", "MUST"),
+    "no_task_id": ("EVT-4", "MUST"),
+    "no_kind": ("EVT-5", "SHOULD"),
+    "respelt": ("EVT-6", "SHOULD"),
+    "lost": ("DEL-1", "MUST"),
+    "duplicate": ("DEL-1", "MUST"),
+    "stray": ("DEL-2", "MUST"),
+    "fallback_lost": ("DEL-3", "MUST"),
+    "fallback_sent": ("DEL-3", "MUST"),
+    "out_of_order": ("DEL-4", "SHOULD"),
+    "replayed": ("DEL-5", "MUST"),
+    "ended": ("LEG-5", "MUST"),
+}
+"""For each kind of observation the clause that it breaks in a plain scenario, and how hard."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """One departure: what kind, on which connection, when (seconds of the run), and in words."""
+
+    kind: str
+    message: str
+    conn: str
+    at: float
+    clause: str = ""
+    level: Level = "MUST"
+    expected: str | None = None
+    got: str | None = None
+    wire: tuple[WireEntry, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        clause, level = BY_KIND[self.kind]
+        self.clause = self.clause or clause
+        self.level = level
+
+
+@dataclass(frozen=True, slots=True)
+class WireEntry:
+    """One thing that went over a wire: `direction` is `>` to the server, `<` from it, `*` an act beside it."""
+
+    at: float
+    conn: str
+    direction: Literal[">", "<", "*"]
+    text: str

@@ -1,0 +1,81 @@
+"""Time as the checks see it: deadlines from what was measured, and a clock that does not run while we stall."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+TICK = 0.02
+"""Seconds between two ticks of the `Ticker`."""
+_SHORTEST_DEADLINE = 1.0
+_ROUND_TRIPS_TO_A_DEADLINE = 25
+_SLOWEST_TO_A_DEADLINE = 6
+_SHORTEST_GRACE = 0.03
+_LONGEST_GRACE = 1.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """How quick the server under test is, in seconds. Deadlines and graces follow from it.
+
+    `scale` is the user's `--timeout-scale`.
+    """
+
+    scale: float = 1.0
+    round_trip: float = 0.01
+    """A quiet round trip, measured at the start."""
+    slowest: float = 0.0
+    """The slowest answer that did come, under load too."""
+
+    def measured(self, seconds: float) -> None:
+        """Take note of an answer that took this long."""
+        self.slowest = max(self.slowest, seconds)
+
+    @property
+    def deadline(self) -> float:
+        """How long to wait for what must come, counted from the last thing that did."""
+        wait = max(
+            _SHORTEST_DEADLINE,
+            _ROUND_TRIPS_TO_A_DEADLINE * self.round_trip,
+            _SLOWEST_TO_A_DEADLINE * self.slowest,
+        )
+        return wait * self.scale
+
+    @property
+    def prompt(self) -> float:
+        """How long a delivery may take that nothing may delay (ROB-5)."""
+        return max(0.7, 15 * self.round_trip) * self.scale
+
+    @property
+    def grace(self) -> float:
+        """How long to go on listening behind a fence."""
+        return min(max(_SHORTEST_GRACE, 3 * self.round_trip), _LONGEST_GRACE) * self.scale
+
+
+class Ticker:
+    """A clock of ticks that the event loop really made.
+
+    While this process gets no processor, no tick is counted, so a deadline in ticks is never
+    missed on account of the runner's own machine.
+    """
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
+        self.seconds = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tick, in the running loop."""
+        self._task = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._sleep(TICK)
+            self.seconds += TICK

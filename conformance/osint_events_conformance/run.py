@@ -1,0 +1,389 @@
+"""One run: the phases, what is suspected in them, what is confirmed, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import jsonschema
+
+from osint_events import contract
+from osint_events_conformance import suite
+from osint_events_conformance.examine import Examiner, Suspicion
+from osint_events_conformance.execute import Executor
+from osint_events_conformance.findings import BY_KIND, Finding
+from osint_events_conformance.model import Case, Fallback, Model
+from osint_events_conformance.names import Names
+from osint_events_conformance.pace import Pace
+from osint_events_conformance.results import ClauseResult, ConfirmedFinding, Phase, PhaseResult, RunResult
+from osint_events_conformance.script import Connect, Publish, Script, Subscribe, flat
+from osint_events_conformance.suite import Kit, event, subscriber
+from osint_events_conformance.triggers import Trigger, TriggerFailed
+from osint_events_conformance.wire import Endpoint, Link, Refused, Unreachable
+
+Progress = Callable[[str], None]
+"""Takes one line of live progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run does. Times in seconds."""
+
+    fallback: Fallback = "any"
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    strict: bool = False
+    seed: int = 0
+    max_time: float = 55.0
+    workers: int = 24
+    """Scripts that run side by side."""
+    timeout_scale: float = 1.0
+    patient: bool = False
+    known_failing: tuple[str, ...] = ()
+    observe: float = 0.0
+    examples: int = 100
+    profile: Literal["core", "full"] = "full"
+
+
+class CannotTest(Exception):
+    """The server or the trigger cannot be tested at all. Carries one clear line."""
+
+
+_MOST_CONNECTIONS = 64
+"""Connections open at once, but for a script that needs more alone."""
+_EXAMINED_PER_KIND = 4
+_SMOKE_COPIES = 3
+_STOPPING = frozenset(
+    {
+        "unconfirmed",
+        "lost",
+        "refused_upgrade",
+        "schema",
+        "no_object",
+        "broken_frame",
+        "refused_event",
+        "ended",
+    }
+)
+"""Kinds of finding after which, where every smoke script shows them, nothing else can be told."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was judged and found so far."""
+
+    cases: dict[Phase, Counter[str]] = field(default_factory=dict)
+    phases: list[PhaseResult] = field(default_factory=list)
+    confirmed: list[ConfirmedFinding] = field(default_factory=list)
+    refused_payloads: int = 0
+
+
+class Run:
+    """A run against one server. `progress` is told what happens as it happens."""
+
+    def __init__(
+        self, endpoint: Endpoint, trigger: Trigger, options: Options, progress: Progress = print
+    ) -> None:
+        self.options = options
+        self._endpoint = endpoint
+        self._trigger = trigger
+        self._progress = progress
+        self._rng = random.Random(options.seed)
+        self._pace = Pace(options.timeout_scale)
+        self._model = Model(options.fallback, _schema_problem(), clear_after=1.0 * options.timeout_scale)
+        self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
+        self._examiner = Examiner(self._executor, self._rng, self._time_left)
+        self._tally = _Tally()
+        self._started = time.monotonic()
+        self._connections = _Slots(_MOST_CONNECTIONS)
+        self._reasons: dict[str, str] = {}
+        self._long: list[asyncio.Task[tuple[Script, Case]]] = []
+
+    async def run(self) -> RunResult:
+        """Run all phases and give the result; what cannot be tested is said in it, not raised."""
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        selected = [clause for clause in contract.clauses() if self._selected(clause.id)]
+        cannot: str | None = None
+        try:
+            await self._executor.start()
+            await self._smoke()
+            if not self._stopped:
+                await self._executor.stand_by()
+                await self._coverage()
+                await self._finish_long()
+        except (CannotTest, TriggerFailed) as error:
+            cannot = str(error)
+        finally:
+            for task in self._long:
+                task.cancel()
+            await asyncio.gather(*self._long, return_exceptions=True)
+            await self._executor.close()
+            await self._trigger.close()
+        return self._result(selected, started, cannot)
+
+    # Phases
+
+    async def _smoke(self) -> None:
+        """Does the harness itself work: connect, subscribe, make the server emit, receive?"""
+        self._progress("smoke: connect, subscribe, publish, receive")
+        await self._reach()
+        emits = self._trigger.can_emit
+        scripts = []
+        for number in range(_SMOKE_COPIES):
+            n = Names(self._rng)
+            steps = [*subscriber("a", n.client(), n.id()), Publish(n.id(), event(message=f"smoke {number}"))]
+            steps = [step for step in steps if emits or not isinstance(step, Publish)]
+            title = "connect, subscribe and receive"
+            scripts.append(Script(title, tuple(steps), "LEG-5", "smoke", salts=(n.word, n.digits)))
+        before = time.monotonic()
+        cases = await asyncio.gather(*(self._executor.run(script) for script in scripts))
+        if emits and all(case.refused_payloads for case in cases):
+            detail = next(entry.text for entry in reversed(cases[0].wire) if entry.conn == "publisher")
+            raise CannotTest(f"the trigger does not work: {detail}")
+        self._count("smoke", list(zip(scripts, cases, strict=True)), time.monotonic() - before)
+        if not any(case.findings for case in cases):
+            self._pace.slowest = 0.0
+            return
+        every = set.intersection(*({finding.kind for finding in case.findings} for case in cases))
+        await self._confirm("smoke", list(zip(scripts, cases, strict=True)))
+        self._stopped = bool(every & _STOPPING)
+
+    _stopped = False
+
+    async def _reach(self) -> None:
+        """One quiet connection and a few round trips, which set the deadlines."""
+        names = Names(self._rng)
+        try:
+            link = await Link.open(self._endpoint, names.client("first"), self._executor.clock, within=10.0)
+        except Unreachable as error:
+            raise CannotTest(
+                f"{error}: is the server running, and is {self._endpoint.url} its URL?"
+            ) from error
+        except Refused as error:
+            raise CannotTest(f"{error} at {self._endpoint.address(names.client('first'))}") from error
+        link.close()
+        link.hang_up_soon()
+        worst = 0.0
+        for _ in range(3):
+            n = Names(self._rng)
+            before = time.monotonic()
+            steps = (Connect("a", n.client()), Subscribe("a", n.id()))
+            case = await self._executor.run(
+                Script("measure", steps, "SUB-1", "smoke", salts=(n.word, n.digits))
+            )
+            if case.findings:
+                break  # the smoke scripts will say so
+            worst = max(worst, (time.monotonic() - before - self._pace.grace) / 3)
+        self._pace.round_trip = max(worst, 0.001)
+
+    async def _coverage(self) -> None:
+        kit = Kit(self._rng, self.options.fallback)
+        scripts: list[Script] = []
+        for check in suite.checks():
+            if not self._selected(check.clause):
+                continue
+            if check.needs_payload and not self._trigger.controls_payload:
+                self._reasons[check.clause] = "the trigger does not choose the payload; --inject does"
+                continue
+            made = list(check.scripts(kit))
+            if not self._trigger.can_emit:
+                made = [script for script in made if not suite.publishes(script)]
+                if not made:
+                    self._reasons[check.clause] = "nothing makes the server emit; --inject does"
+            scripts += made
+        for script in scripts:
+            if script.mode == "long":
+                self._long.append(asyncio.create_task(self._long_script(script)))
+        await self._phase("coverage", scripts)
+
+    async def _long_script(self, script: Script) -> tuple[Script, Case]:
+        return script, await self._executor.run(script)
+
+    async def _finish_long(self) -> None:
+        """Wait for the scripts that ran beside the phases, as long as there is time."""
+        if not self._long:
+            return
+        before = time.monotonic()
+        done, left = await asyncio.wait(self._long, timeout=max(self._time_left(), 0.1))
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        runs = [task.result() for task in done]
+        self._long.clear()
+        if left:
+            self._reasons["ROB-5"] = "the time was over before a stalled reader had been ended (--max-time)"
+        self._count("coverage", runs, time.monotonic() - before)
+        await self._confirm("coverage", runs)
+
+    async def _phase(self, name: Phase, scripts: list[Script]) -> None:
+        """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
+        self._progress(f"{name}: {len(scripts)} scripts")
+        before = time.monotonic()
+        beside = asyncio.Semaphore(self.options.workers)
+        runs: list[tuple[Script, Case]] = []
+
+        async def one(script: Script) -> None:
+            needed = sum(isinstance(step, Connect) for step in flat(script.steps))
+            async with beside, self._connections.take(needed):
+                if self._time_left() > 0:
+                    case = await self._executor.run(script)
+                    runs.append((script, case))
+                    if case.findings:
+                        self._progress(f"  suspected: {case.findings[0].message} ({script.title})")
+
+        await asyncio.gather(*(one(script) for script in scripts if script.mode == "beside"))
+        for script in scripts:
+            if script.mode == "alone":
+                await one(script)
+        self._count(name, runs, time.monotonic() - before)
+        await self._confirm(name, runs)
+
+    # Confirming
+
+    async def _confirm(self, phase: Phase, runs: Iterable[tuple[Script, Case]]) -> None:
+        """Examine what is suspected, the plainest scripts first.
+
+        Once a kind of finding is laid to the clause that it belongs to in a plain scenario, more of
+        the kind in special scenarios proves nothing new about those.
+        """
+        groups: dict[tuple[str, str], list[tuple[Script, Case, Finding]]] = {}
+        for script, case in runs:
+            for kind in dict.fromkeys(finding.kind for finding in case.findings):
+                finding = next(finding for finding in case.findings if finding.kind == kind)
+                if self._selected(finding.clause) or self._selected(script.clause):
+                    groups.setdefault((kind, script.check), []).append((script, case, finding))
+        examined: Counter[str] = Counter()
+        known = {(one.kind, one.clause) for one in self._tally.confirmed}
+
+        def order(item: tuple[tuple[str, str], list[tuple[Script, Case, Finding]]]) -> tuple[int, int]:
+            (kind, _), members = item
+            script = min((member[0] for member in members), key=lambda one: len(one.steps))
+            return (script.clause != BY_KIND[kind][0], len(script.steps))
+
+        for (kind, _), members in sorted(groups.items(), key=order):
+            default = BY_KIND[kind][0]
+            explained = (kind, default) in known or (
+                phase not in {"smoke", "coverage"} and any(k == kind for k, _ in known)
+            )
+            if explained or examined[kind] >= _EXAMINED_PER_KIND:
+                continue
+            examined[kind] += 1
+            script, case, finding = min(members, key=lambda member: len(member[0].steps))
+            confirmed = await self._examiner.examine(
+                Suspicion(script, finding, case, phase, len(members) - 1)
+            )
+            if not self._selected(confirmed.clause) or (kind, confirmed.clause) in known:
+                continue
+            known.add((kind, confirmed.clause))
+            self._tally.confirmed.append(confirmed)
+            rate = f", {confirmed.reproduced} of {confirmed.attempts} times" if confirmed.flaky else ""
+            self._progress(f"  {confirmed.clause} {confirmed.level}: {confirmed.message}{rate}")
+
+    def _count(self, phase: Phase, runs: list[tuple[Script, Case]], seconds: float) -> None:
+        counts = self._tally.cases.setdefault(phase, Counter())
+        before = counts.total()
+        for script, case in runs:
+            counts.update(case.cases)
+            counts[script.clause] += 1
+            self._tally.refused_payloads += case.refused_payloads
+        result = next((one for one in self._tally.phases if one.name == phase), None)
+        if result is None:
+            result = PhaseResult(phase)
+            self._tally.phases.append(result)
+        result.cases += counts.total() - before
+        result.scripts += len(runs)
+        result.seconds += seconds
+        self._progress(
+            f"{phase}: {result.cases} cases in {result.seconds:.1f} s ({result.rate:.0f} a second)"
+        )
+
+    # Odds and ends
+
+    def _time_left(self) -> float:
+        return self.options.max_time - (time.monotonic() - self._started)
+
+    def _selected(self, clause: str) -> bool:
+        options = self.options
+        if any(fnmatchcase(clause, pattern) for pattern in options.skip):
+            return False
+        return not options.only or any(fnmatchcase(clause, pattern) for pattern in options.only)
+
+    def _result(self, selected: list[contract.Clause], started: str, cannot: str | None) -> RunResult:
+        results = []
+        for clause in selected:
+            result = ClauseResult(clause)
+            for phase, counts in self._tally.cases.items():
+                if counts[clause.id]:
+                    result.cases[phase] = counts[clause.id]
+            result.findings = [one for one in self._tally.confirmed if one.clause == clause.id]
+            result.not_tested = cannot or self._reasons.get(clause.id)
+            if self._stopped:
+                result.not_tested = "the smoke phase failed"
+            results.append(result)
+        made = RunResult(
+            self._endpoint.url, self.options.seed, started, time.monotonic() - self._started, results, self._tally.phases,
+            strict=self.options.strict, could_not_test=cannot,
+        )  # fmt: skip
+        if self._tally.refused_payloads:
+            made.notes.append(
+                f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"
+            )
+        made.coverage = {
+            "types_seen": dict(self._model.seen_types), "kinds_seen": dict(self._model.seen_kinds), "fields_seen": dict(self._model.seen_fields),
+        }  # fmt: skip
+        return made
+
+
+class _Slots:
+    """At most `limit` connections at once; who needs more than that waits until it is alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._free = asyncio.Condition()
+
+    def take(self, count: int) -> _Taken:
+        return _Taken(self, count)
+
+    async def acquire(self, count: int) -> None:
+        async with self._free:
+            await self._free.wait_for(lambda: self._used == 0 or self._used + count <= self._limit)
+            self._used += count
+
+    async def release(self, count: int) -> None:
+        async with self._free:
+            self._used -= count
+            self._free.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    slots: _Slots
+    count: int
+
+    async def __aenter__(self) -> None:
+        await self.slots.acquire(self.count)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.slots.release(self.count)
+
+
+def _schema_problem() -> Callable[[dict[str, Any]], str | None]:
+    """The independent oracle of MSG-2: `jsonschema` over the contract's own schemas."""
+    validators = {
+        name: jsonschema.Draft202012Validator(contract.bundled(name))
+        for name in ("subscription_confirmed", "investigation_update")
+    }
+
+    def problem(message: dict[str, Any]) -> str | None:
+        error = next(validators[message["type"]].iter_errors(message), None)
+        return None if error is None else f"{error.json_path}: {error.message[:200]}"
+
+    return problem

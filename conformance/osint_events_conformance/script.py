@@ -1,0 +1,347 @@
+"""The language in which checks say what to do: a script is a list of steps over named connections.
+
+Scripts are data. The runner executes them (`execute`), a model judges what came back (`model`),
+a failing one is reduced to the steps that it needs (`reduce`) and written to a file that can be
+run again (`replay`). Checks, drawn cases and the state machine all make scripts and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, cast
+
+from websockets.frames import Frame, Opcode
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a connection. `receive_buffer` in bytes, for readers that will stall."""
+
+    kind: ClassVar[str] = "connect"
+    conn: str
+    client_id: str
+    receive_buffer: int | None = None
+    optional: bool = False
+    """Whether a refusal is only a SHOULD broken (client ids beyond the guaranteed alphabet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Send a valid subscribe message and, if `wait`, wait for its confirmation.
+
+    `text` is sent as it stands where the spelling matters (white space, escapes, unknown fields).
+    """
+
+    kind: ClassVar[str] = "subscribe"
+    conn: str
+    investigation_id: str
+    text: str | None = None
+    wait: bool = True
+
+    def payload(self) -> bytes:
+        """The message's UTF-8 bytes."""
+        return (self.text if self.text is not None else subscribe_text(self.investigation_id)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send any other data message, and expect nothing of it but that it does no harm.
+
+    `role`: `unknown` is well-formed and of unknown type (ROB-3: tolerated); `malformed` may be
+    ignored, answered or end the connection (ROB-2). `clause` says what a confirmation or an
+    illegal reaction breaks.
+    """
+
+    kind: ClassVar[str] = "say"
+    conn: str
+    data: bytes
+    role: Literal["unknown", "malformed"]
+    binary: bool = False
+    clause: str = "ROB-2"
+    about: str = ""
+
+    def payload(self) -> bytes:
+        """The message's bytes, which need not be UTF-8."""
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Send a Ping frame; a Pong with the same payload is expected."""
+
+    kind: ClassVar[str] = "ping"
+    conn: str
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Send the messages of `steps` (one connection) in a single TCP segment."""
+
+    kind: ClassVar[str] = "together"
+    steps: tuple[Subscribe | Say | Ping, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Send one message cut at `cuts` (byte offsets of its payload).
+
+    `how`: `fragments` makes a WebSocket frame of each piece, `interleaved` also puts a Ping
+    between them, `segments` sends one frame in several TCP segments, cut at offsets of the
+    frame's bytes.
+    """
+
+    kind: ClassVar[str] = "pieces"
+    step: Subscribe | Say
+    cuts: tuple[int, ...]
+    how: Literal["fragments", "interleaved", "segments"]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Write raw bytes on an open connection: no frame, or a broken one. The connection may end by it."""
+
+    kind: ClassVar[str] = "raw"
+    conn: str
+    data: bytes
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Send raw bytes on a TCP connection of its own and read the status of the answer, if any.
+
+    `expect_client_error` asks for a 4xx (CONN-2). `{path}` in `data` stands for the channel's
+    path with a fresh client id, `{host}` for the server's address.
+    """
+
+    kind: ClassVar[str] = "http"
+    data: bytes
+    expect_client_error: bool = False
+    linger: float = 0.0
+    """Seconds for which the connection is left open, unread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Make the server emit `data` (JSON text, sent as it stands) for an investigation.
+
+    With `wait` the step ends when the server has accepted it; without, steps go on at once.
+    `exact` also compares the spelling of numbers (EVT-6). `prompt` waits for the deliveries, which
+    must not take long (ROB-5).
+    """
+
+    kind: ClassVar[str] = "publish"
+    investigation_id: str
+    data: str
+    wait: bool = True
+    exact: bool = False
+    prompt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Start the closing handshake and, if `wait`, see it through (CONN-4). `code` None: an empty frame."""
+
+    kind: ClassVar[str] = "close"
+    conn: str
+    code: int | None = 1000
+    reason: str = ""
+    wait: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Reset TCP without a close frame."""
+
+    kind: ClassVar[str] = "abort"
+    conn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Stop reading from the socket. What others get must not change (ROB-5)."""
+
+    kind: ClassVar[str] = "stall"
+    conn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Read on after a stall.
+
+    With `answers`, the rest of the script is not needed if the server turns out to have ended the
+    connection; with `must_have_ended` it must have.
+    """
+
+    kind: ClassVar[str] = "resume"
+    conn: str
+    answers: bool = False
+    must_have_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let `seconds` pass: part of a scenario's timing, never a way to wait for an answer."""
+
+    kind: ClassVar[str] = "pause"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait until everything that must have come has come, then put a fence behind what must not."""
+
+    kind: ClassVar[str] = "settle"
+
+
+Step = (
+    Connect
+    | Subscribe
+    | Say
+    | Ping
+    | Together
+    | Pieces
+    | Raw
+    | Http
+    | Publish
+    | Close
+    | Abort
+    | Stall
+    | Resume
+    | Pause
+    | Settle
+)
+_KINDS: dict[str, type[Step]] = {
+    step.kind: step
+    for step in (
+        Connect, Subscribe, Say, Ping, Together, Pieces, Raw, Http, Publish, Close, Abort, Stall, Resume,
+        Pause, Settle,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One scenario. `clause` is what it was written for, `check` who wrote it.
+
+    `mode`: `beside` others; `alone` for tight timing; `long` ones run beside the later phases.
+    `salts` are the parts of its ids that make them unique (see `names`).
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    clause: str
+    check: str = ""
+    mode: Literal["beside", "alone", "long"] = "beside"
+    salts: tuple[str, str] = ("", "")
+
+    def with_steps(self, steps: Iterable[Step]) -> Script:
+        """The same scenario with other steps."""
+        return replace(self, steps=tuple(steps))
+
+
+def connections(step: Step) -> tuple[str, ...]:
+    """The names of the connections that a step uses."""
+    match step:
+        case Together(steps):
+            return tuple(dict.fromkeys(inner.conn for inner in steps))
+        case Pieces(inner, _, _):
+            return (inner.conn,)
+        case Publish() | Pause() | Settle() | Http():
+            return ()
+        case _:
+            return (step.conn,)
+
+
+def flat(steps: Iterable[Step]) -> Iterable[Step]:
+    """Every step, with those inside `Together` and `Pieces` too."""
+    for step in steps:
+        yield step
+        if isinstance(step, Together):
+            yield from step.steps
+        elif isinstance(step, Pieces):
+            yield step.step
+
+
+def subscribe_text(investigation_id: object, **unknown: object) -> str:
+    """A subscribe message as JSON text. `unknown` fields come after the known ones."""
+    return json.dumps(
+        {"type": "subscribe_investigation", "investigation_id": investigation_id, **unknown},
+        ensure_ascii=False,
+    )
+
+
+def frames(step: Subscribe | Say | Ping) -> bytes:
+    """The step's message as one masked frame."""
+    if isinstance(step, Ping):
+        return Frame(Opcode.PING, step.data).serialize(mask=True)
+    opcode = Opcode.BINARY if isinstance(step, Say) and step.binary else Opcode.TEXT
+    return Frame(opcode, step.payload()).serialize(mask=True)
+
+
+def cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
+    """`data` in pieces; a cut may stand twice, which makes an empty piece."""
+    edges = [0, *(min(edge, len(data)) for edge in sorted(cuts)), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def pieces(step: Pieces, ping: Callable[[], bytes]) -> list[bytes]:
+    """What `Pieces` writes, a segment each. `ping` gives the payload of an interleaved Ping."""
+    inner = step.step
+    if step.how == "segments":
+        return cut(frames(inner), step.cuts)
+    parts = cut(inner.payload(), step.cuts)
+    opcode = Opcode.BINARY if isinstance(inner, Say) and inner.binary else Opcode.TEXT
+    made = []
+    for index, part in enumerate(parts):
+        fin = index == len(parts) - 1
+        frame = Frame(opcode if index == 0 else Opcode.CONT, part, fin=fin).serialize(mask=True)
+        if step.how == "interleaved" and not fin:
+            frame += Frame(Opcode.PING, ping()).serialize(mask=True)
+        made.append(frame)
+    return made
+
+
+def to_json(step: Step) -> dict[str, Any]:
+    """A step as a JSON object, for trace files. Bytes become base64."""
+    made: dict[str, Any] = {"step": step.kind}
+    for item in fields(step):
+        value = getattr(step, item.name)
+        if value == item.default:
+            continue
+        made[item.name] = _value_to_json(value)
+    return made
+
+
+def _value_to_json(value: object) -> object:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, tuple):
+        return [_value_to_json(item) for item in value]
+    if isinstance(value, Subscribe | Say | Ping):
+        return to_json(value)
+    return value
+
+
+def from_json(made: Mapping[str, Any]) -> Step:
+    """The reverse of `to_json`. Raises `ValueError` for what is no step."""
+    try:
+        make = cast("Callable[..., Step]", _KINDS[made["step"]])
+        return make(**{name: _value_from_json(value) for name, value in made.items() if name != "step"})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"no step: {str(made)[:80]}") from error
+
+
+def _value_from_json(value: object) -> object:
+    if isinstance(value, dict) and set(value) == {"base64"}:
+        return base64.b64decode(value["base64"])
+    if isinstance(value, dict) and "step" in value:
+        return from_json(value)
+    if isinstance(value, list):
+        return tuple(_value_from_json(item) for item in value)
+    return value
