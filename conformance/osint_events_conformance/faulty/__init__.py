@@ -6,7 +6,7 @@ A judge can be trusted that kills each of them for the right reason, and none of
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from . import connection, delivery, events, messages, oddities, robustness, subscribing
+from . import connection, delivery, events, messages, oddities, own_events, receivers, robustness, subscribing
 from .catalogue import FAULTS as _FAULTS
 from .catalogue import ODDITIES as _ODDITIES
 from .catalogue import Fault, Oddity
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Importing the sections is what fills the catalogue.
-SECTIONS = (connection, messages, subscribing, robustness, events, delivery, oddities)
+SECTIONS = (
+    connection,
+    messages,
+    subscribing,
+    robustness,
+    events,
+    own_events,
+    delivery,
+    receivers,
+    oddities,
+)
 FAULTS: "Mapping[str, Fault]" = MappingProxyType(_FAULTS)
 ODDITIES: "Mapping[str, Oddity]" = MappingProxyType(_ODDITIES)
 

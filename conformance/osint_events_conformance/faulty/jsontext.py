@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SPACE = " \t\n\r"
 # Python refuses to convert longer integers; beyond this they overflow a double anyway (EVT-1 leaves them).
@@ -83,3 +86,54 @@ def _expect(text: str, at: int, character: str) -> int:
     if text[at] != character:
         raise NotJson(f"{character!r} expected at {at}")
     return _skip(text, at + 1)
+
+
+class Number(str):
+    """A number by its spelling, so that a payload can be changed elsewhere and keep it."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> int | float:
+        """What the spelling means."""
+        try:
+            return _integer(self)
+        except ValueError:
+            return float(self)
+
+
+_EXACT = json.JSONDecoder(parse_constant=_no_constant, parse_int=Number, parse_float=Number)
+
+
+def rewrite(text: str, change: Callable[[Any], Any]) -> bytes:
+    """Return a JSON text with `change` applied to each of its values, the inner ones first.
+
+    Numbers come to `change` as `Number` and keep their spelling unless it returns something else for them.
+    """
+    return dump_exact(_walk(_EXACT.decode(text), change))
+
+
+def exact(text: str) -> Any:
+    """Return the value of a JSON text with `Number` in place of its numbers."""
+    return _EXACT.decode(text)
+
+
+def _walk(value: object, change: Callable[[Any], Any]) -> object:
+    if isinstance(value, dict):
+        value = {name: _walk(member, change) for name, member in value.items()}
+    elif isinstance(value, list):
+        value = [_walk(member, change) for member in value]
+    return change(value)
+
+
+def dump_exact(value: object) -> bytes:
+    """Return the JSON text of a value in which a `Number` stands for its spelling."""
+    if isinstance(value, Number):
+        return value.encode()
+    if isinstance(value, dict):
+        return (
+            b"{" + b",".join(dump(name) + b":" + dump_exact(member) for name, member in value.items()) + b"}"
+        )
+    if isinstance(value, list):
+        return b"[" + b",".join(dump_exact(member) for member in value) + b"]"
+    return dump(value)

@@ -12,10 +12,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from .peer import Peer
 from .server import LARGEST_BODY, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from .server import Server
 
 _PATH = re.compile(rb"/(?P<place>ws|trigger)/(?P<name>[^/?]*)(?:\?.*)?|/inject")
@@ -30,6 +31,7 @@ class HttpConnection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER)
         self._request: h11.Request | None = None
         self._body = bytearray()
+        self._pending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -41,12 +43,15 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Drop the transport."""
         self._server.transports.discard(self._transport)
+        if self._pending is not None:
+            self._pending.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in and answer every request that they complete."""
         try:
-            self._http.receive_data(data)
-            while self._step():
+            if data:
+                self._http.receive_data(data)
+            while self._pending is None and self._step():
                 pass
         except h11.RemoteProtocolError as error:
             if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -67,7 +72,7 @@ class HttpConnection(asyncio.Protocol):
         elif isinstance(event, h11.EndOfMessage) and self._request is not None:
             return self._route(self._request)
         else:
-            if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            if isinstance(event, h11.ConnectionClosed):
                 self._transport.close()
             return False
         return True
@@ -86,8 +91,18 @@ class HttpConnection(asyncio.Protocol):
         elif dict(request.headers).get(b"content-type", b"").split(b";")[0].strip() != b"application/json":
             reply = Reply(415, b"application/json is needed\n")
         else:
-            reply = self._server.inject(bytes(self._body))
+            answer = self._server.inject(bytes(self._body))
+            if not isinstance(answer, Reply):
+                self._pending = asyncio.ensure_future(self._answer_later(answer))
+                return False
+            reply = answer
         return self._answer(reply)
+
+    async def _answer_later(self, answer: Awaitable[Reply]) -> None:
+        reply = await answer
+        self._pending = None
+        if not self._transport.is_closing() and self._answer(reply):
+            self.data_received(b"")
 
     def _handshake(self, request: h11.Request, name: bytes) -> bool:
         headers = Headers(
@@ -95,7 +110,11 @@ class HttpConnection(asyncio.Protocol):
         )
         client_id = _decoded(name)
         if "Upgrade" not in headers:
-            return self._answer(self._server.plain_get(client_id))
+            reply = self._server.plain_get(client_id)
+            if reply is None:
+                self._transport.close()
+                return False
+            return self._answer(reply)
         version = request.http_version.decode()
         asked = Request(request.target.decode(), headers, request.method.decode(), f"HTTP/{version}")
         response = ServerProtocol().accept(asked)
@@ -112,7 +131,7 @@ class HttpConnection(asyncio.Protocol):
     def _become_websocket(self, client_id: str, response: bytes) -> None:
         rest = self._http.trailing_data[0]
         self._transport.write(response)
-        peer = Peer(self._server, client_id, self._transport)
+        peer = self._server.peer_class(self._server, client_id, self._transport)
         self._transport.set_protocol(peer)
         self._server.opened(peer)
         if rest:

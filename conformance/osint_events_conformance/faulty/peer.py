@@ -7,6 +7,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 
@@ -39,9 +40,10 @@ class Peer(asyncio.Protocol):
         self.open = True
         """False from the moment that either side has closed: nothing is sent any more."""
         self._frames = Protocol(SERVER, state=OPEN, max_size=server.limits.message_bytes)
-        self._fragments: list[bytes] = []
-        self._fragmented: Opcode | None = None
-        self._inbox: deque[tuple[Opcode, bytes]] = deque()
+        self.fragments: list[bytes] = []
+        self.fragmented: Opcode | None = None
+        """The opcode of the message of which only some fragments have come."""
+        self.inbox: deque[tuple[Opcode, bytes]] = deque()
         self._next_message: asyncio.TimerHandle | None = None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -55,14 +57,12 @@ class Peer(asyncio.Protocol):
     def send(self, message: bytes) -> None:
         """Send one text message, or queue it while the client does not keep up."""
         if self.open:
-            self.write(self.server.frames(message))
+            self.write(self.server.framed(message))
 
     def write(self, data: bytes) -> None:
         """Write whole frames as they are; beyond the queue's limits the connection ends with 1013 (ROB-5)."""
-        if self.transport.is_closing():
-            return
         if not self._paused:
-            self.transport.write(data)
+            self.put(data)
             return
         self._waiting.append(data)
         self._waiting_bytes += len(data)
@@ -70,6 +70,16 @@ class Peer(asyncio.Protocol):
             self._waiting.clear()
             self._waiting_bytes = 0
             self.close(1013, "too slow")
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Whether the client sent a close frame."""
+        return self._frames.close_rcvd is not None
+
+    @property
+    def too_big(self) -> bool:
+        """Whether the client sent a message beyond `Limits.message_bytes`."""
+        return isinstance(self._frames.parser_exc, PayloadTooBig)
 
     @property
     def queued_bytes(self) -> int:
@@ -80,7 +90,7 @@ class Peer(asyncio.Protocol):
         """Start the closing handshake; a client that does not answer is cut off."""
         if self.open:
             self._flush()
-            self.transport.write(frame(Close(code, reason).serialize(), Opcode.CLOSE))
+            self.put(frame(Close(code, reason).serialize(), Opcode.CLOSE))
             self._end()
 
     def abort(self) -> None:
@@ -93,8 +103,8 @@ class Peer(asyncio.Protocol):
         """Take bytes in: answer what was asked first, then let control frames out (so a close comes last)."""
         self._frames.receive_data(data)
         for event in self._frames.events_received():
-            if isinstance(event, Frame):
-                self._assemble(event)
+            if isinstance(event, Frame) and self.open:
+                self.assemble(event)
         self._work()
         self._let_out()
 
@@ -113,30 +123,33 @@ class Peer(asyncio.Protocol):
         self.server.transports.discard(self.transport)
         self.server.forget(self)
 
-    def _assemble(self, event: Frame) -> None:
-        """Join fragments (RFC 6455 section 5.4); control frames in between are the library's business."""
-        opcode = event.opcode
-        if not self.open or opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+    def assemble(self, event: Frame) -> None:
+        """Join fragments (RFC 6455 section 5.4); the library answers the control frames in between."""
+        if event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
-        if self._fragmented is None:
-            self._fragmented = opcode
-        self._fragments.append(bytes(event.data))
+        if self.fragmented is None:
+            self.fragmented = event.opcode
+        self.fragments.append(bytes(event.data))
         if event.fin:
-            self._inbox.append((self._fragmented, b"".join(self._fragments)))
-            self._fragmented = None
-            self._fragments.clear()
+            self.inbox.append((self.fragmented, self.joined(self.fragments)))
+            self.fragmented = None
+            self.fragments.clear()
+
+    def joined(self, fragments: list[bytes]) -> bytes:
+        """Return the message that fragments make."""
+        return b"".join(fragments)
 
     def _work(self) -> None:
         """Handle the messages that were read, at the rate that the server allows (ROB-6)."""
         if self._next_message is not None:
             return
-        while self._inbox and self.open:
+        while self.inbox and self.open:
             delay = self.server.throttle(self)
             if delay > 0:
                 self._next_message = asyncio.get_running_loop().call_later(delay, self._resume)
                 self.transport.pause_reading()
                 return
-            opcode, data = self._inbox.popleft()
+            opcode, data = self.inbox.popleft()
             if opcode is Opcode.TEXT:
                 self.server.received_text(self, data)
             elif opcode is Opcode.BINARY:
@@ -154,11 +167,10 @@ class Peer(asyncio.Protocol):
             if data == SEND_EOF:
                 self._end()
                 self._flush()
-                if self.transport.can_write_eof() and not self.transport.is_closing():
-                    self.transport.write_eof()
+                self.put_eof()
             elif data[:1] == _PONG:
                 self.server.pong(self, data)
-            elif self.open and self._frames.close_rcvd is not None:
+            elif self.open and self.said_goodbye:
                 self.server.answer_close(self, data)
             elif self.open:
                 self.write(data)
@@ -183,7 +195,17 @@ class Peer(asyncio.Protocol):
             data = b"".join(self._waiting)
             self._waiting.clear()
             self._waiting_bytes = 0
+            self.put(data)
+
+    def put(self, data: bytes) -> None:
+        """Give bytes to the transport."""
+        if not self.transport.is_closing():
             self.transport.write(data)
+
+    def put_eof(self) -> None:
+        """End the stream behind everything that was written."""
+        if not self.transport.is_closing():
+            self.transport.write_eof()
 
     def _look_again(self, before: int) -> None:
         delay = self.server.limits.stalled_write
