@@ -114,7 +114,7 @@ class Ingest:
         try:
             error = next(self._event.iter_errors(event), None)
         except UnicodeEncodeError as surrogate:
-            raise _invalid("a name holds a lone surrogate", line=line) from surrogate
+            raise _invalid("a string holds a lone surrogate", line=line) from surrogate
         if error is not None:
             raise _invalid(_shorten(error.message), line=line, path=_pointer(error.instance_path))
         if event.get("investigation_id", investigation_id) != investigation_id:
@@ -132,7 +132,7 @@ class Ingest:
             raise _invalid_json(str(error), line=line) from error
 
     def _check_investigation_id(self, value: Any, path: str | None = None) -> str:
-        if isinstance(value, str) and self._investigation_id.is_valid(value) and _is_encodable(value):
+        if isinstance(value, str) and _is_encodable(value) and self._investigation_id.is_valid(value):
             return value
         raise _invalid("an investigation_id is a string of 1 to 255 characters", path=path)
 

@@ -34,7 +34,7 @@ def parse(text: str, *, max_nesting: int) -> Any:
     try:
         value = _decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise InvalidJSON(f"{error.msg} at character {error.pos + 1}") from error
+        raise InvalidJSON(f"{error.msg.removesuffix(' at')} at character {error.pos + 1}") from error
     except RecursionError as error:
         raise InvalidJSON(f"nested more than {max_nesting} levels deep") from error
     # Text that opens no more brackets than levels are allowed cannot nest deeper: most need no walk.
