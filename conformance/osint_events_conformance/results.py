@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any, Literal
 
 from osint_events import contract
+
 from osint_events_conformance.findings import Level, WireEntry
 
 Outcome = Literal["passed", "failed", "warned", "flaky", "not_offered", "skipped", "untestable"]

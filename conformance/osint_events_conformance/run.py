@@ -9,47 +9,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 
 import jsonschema
-
 from osint_events import contract
+
 from osint_events_conformance import suite
 from osint_events_conformance.examine import Examiner, Suspicion
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
-from osint_events_conformance.model import Case, Fallback, Model
+from osint_events_conformance.model import Case, Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.pace import Pace
+from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.results import ClauseResult, ConfirmedFinding, Phase, PhaseResult, RunResult
 from osint_events_conformance.script import Connect, Publish, Script, Subscribe, flat
+from osint_events_conformance.settings import Settings
 from osint_events_conformance.suite import Kit, event, subscriber
 from osint_events_conformance.triggers import Trigger, TriggerFailed
-from osint_events_conformance.wire import Endpoint, Link, Refused, Unreachable
+from osint_events_conformance.wire import Link, Refused, Unreachable
 
 Progress = Callable[[str], None]
 """Takes one line of live progress."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run does. Times in seconds."""
-
-    fallback: Fallback = "any"
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    strict: bool = False
-    seed: int = 0
-    max_time: float = 55.0
-    workers: int = 24
-    """Scripts that run side by side."""
-    timeout_scale: float = 1.0
-    patient: bool = False
-    known_failing: tuple[str, ...] = ()
-    observe: float = 0.0
-    examples: int = 100
-    profile: Literal["core", "full"] = "full"
 
 
 class CannotTest(Exception):
@@ -89,15 +70,18 @@ class Run:
     """A run against one server. `progress` is told what happens as it happens."""
 
     def __init__(
-        self, endpoint: Endpoint, trigger: Trigger, options: Options, progress: Progress = print
+        self, settings: Settings, trigger: Trigger, progress: Progress, known_failing: Patterns | None = None
     ) -> None:
-        self.options = options
-        self._endpoint = endpoint
+        self.settings = settings
+        self.seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
+        self._known_failing = known_failing or Patterns(())
+        self._only, self._skip = Patterns(settings.only), Patterns(settings.skip)
+        self._endpoint = endpoint = settings.endpoint()
         self._trigger = trigger
         self._progress = progress
-        self._rng = random.Random(options.seed)
-        self._pace = Pace(options.timeout_scale)
-        self._model = Model(options.fallback, _schema_problem(), clear_after=1.0 * options.timeout_scale)
+        self._rng = random.Random(self.seed)
+        self._pace = Pace(settings.timeout_scale)
+        self._model = Model(settings.fallback, _schema_problem(), clear_after=settings.timeout_scale)
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
         self._examiner = Examiner(self._executor, self._rng, self._time_left)
         self._tally = _Tally()
@@ -184,7 +168,7 @@ class Run:
         self._pace.round_trip = max(worst, 0.001)
 
     async def _coverage(self) -> None:
-        kit = Kit(self._rng, self.options.fallback)
+        kit = Kit(self._rng, self.settings.fallback)
         scripts: list[Script] = []
         for check in suite.checks():
             if not self._selected(check.clause):
@@ -226,7 +210,7 @@ class Run:
         """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
         self._progress(f"{name}: {len(scripts)} scripts")
         before = time.monotonic()
-        beside = asyncio.Semaphore(self.options.workers)
+        beside = asyncio.Semaphore(self.settings.workers)
         runs: list[tuple[Script, Case]] = []
 
         async def one(script: Script) -> None:
@@ -307,13 +291,10 @@ class Run:
     # Odds and ends
 
     def _time_left(self) -> float:
-        return self.options.max_time - (time.monotonic() - self._started)
+        return self.settings.max_time - (time.monotonic() - self._started)
 
     def _selected(self, clause: str) -> bool:
-        options = self.options
-        if any(fnmatchcase(clause, pattern) for pattern in options.skip):
-            return False
-        return not options.only or any(fnmatchcase(clause, pattern) for pattern in options.only)
+        return not self._skip.match(clause) and (not self._only or self._only.match(clause))
 
     def _result(self, selected: list[contract.Clause], started: str, cannot: str | None) -> RunResult:
         results = []
@@ -323,13 +304,14 @@ class Run:
                 if counts[clause.id]:
                     result.cases[phase] = counts[clause.id]
             result.findings = [one for one in self._tally.confirmed if one.clause == clause.id]
+            result.known_failing = self._known_failing.match(clause.id)
             result.not_tested = cannot or self._reasons.get(clause.id)
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
             results.append(result)
         made = RunResult(
-            self._endpoint.url, self.options.seed, started, time.monotonic() - self._started, results, self._tally.phases,
-            strict=self.options.strict, could_not_test=cannot,
+            self._endpoint.url, self.seed, started, time.monotonic() - self._started, results, self._tally.phases,
+            strict=self.settings.strict, options=self.settings.redacted(), could_not_test=cannot,
         )  # fmt: skip
         if self._tally.refused_payloads:
             made.notes.append(

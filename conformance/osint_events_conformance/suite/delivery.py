@@ -64,7 +64,7 @@ def a_long_series_arrives_whole(kit: Kit) -> Iterator[Scenario]:
                 Publish(
                     n.id("2") if number % 7 == 3 else n.id(), event(message=f"{burst}.{number}"), wait=False
                 )
-            )  # noqa: PLR2004, PERF401 - every seventh
+            )
         steps.append(Settle())
     yield n, "six bursts of 50", steps
     n = kit.names()

@@ -76,7 +76,7 @@ def malformed_messages_are_not_confirmed_and_harm_nobody(kit: Kit) -> Iterator[S
 @check("ROB-1")
 def malformed_input_disturbs_nobody_else(kit: Kit) -> Iterator[Scenario]:
     """Much of it, from a connection with the same client id, by several, beside those who listen and come."""
-    every = [data for _, data in malformed() if len(data) < 10_000]  # noqa: PLR2004 - the deep ones have scripts of their own
+    every = [data for _, data in malformed() if len(data) < 10_000]
     n = kit.names()
     steps: list[Step] = [*subscriber("good", n.client("good"), n.id())]
     for number, data in enumerate(every):
@@ -108,7 +108,7 @@ def _frame(first: int, payload: bytes, *, mask: bool = True, length: int | None 
     size = len(payload) if length is None else length
     head = bytes([first])
     bit = 0x80 if mask else 0
-    if size < 126:  # noqa: PLR2004 - RFC 6455 5.2
+    if size < 126:
         head += bytes([bit | size])
     else:
         head += bytes([bit | 126]) + struct.pack("!H", size)

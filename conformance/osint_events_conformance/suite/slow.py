@@ -27,7 +27,7 @@ def _load(investigation_id: str, count: int) -> list[Step]:
     steps: list[Step] = []
     for number in range(count):
         payload = event("task_progress", message=_LARGE, name=f"{number}")
-        steps.append(Publish(investigation_id, payload, wait=number % 8 == 7))  # noqa: PLR2004 - eight in flight
+        steps.append(Publish(investigation_id, payload, wait=number % 8 == 7))
     return steps
 
 

@@ -1,0 +1,239 @@
+"""Every setting of a run, said once: flags, the TOML table, its published schema and the help follow.
+
+`python -m osint_events_conformance.settings` prints the schema of the TOML table.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from osint_events import contract
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.wire import Endpoint
+
+TABLE = ("tool", "osint-events", "conformance")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one line that says which, where, and what is expected."""
+
+
+class Settings(BaseModel):
+    """What a run does. Times are in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(
+        description="The channel without its last segment, ws://HOST:PORT/ws; a client_id is appended."
+    )
+    inject: str | None = Field(
+        None, description='URL that takes POST {"investigation_id", "data"} and makes the server emit it.'
+    )
+    trigger_url: str | None = Field(
+        None,
+        description="URL with {investigation_id} that makes the server emit some event; POST, "
+        "unless another method stands before it ('GET http://…').",
+    )
+    trigger_command: str | None = Field(
+        None, description="Command with {investigation_id} that makes the server emit some event."
+    )
+    observe: float | None = Field(
+        None, gt=0, description="No trigger: judge what arrives by itself within so many seconds."
+    )
+    fallback: Literal["on", "off", "any"] = Field(
+        "any", description="Whether events without subscribers are expected at all connections (DEL-3)."
+    )
+    profile: Literal["core", "full"] = Field(
+        "full", description="core, or core and every capability that the server offers."
+    )
+    only: tuple[str, ...] = Field((), description="Judge only these clauses: an id or a glob, RPL-*.")
+    skip: tuple[str, ...] = Field((), description="Leave these clauses out: an id or a glob.")
+    strict: bool = Field(default=False, description="Let broken SHOULDs fail the run too.")
+    patient: bool = Field(default=False, description="Wait as long as a clause needs, whatever --max-time.")
+    seed: int | None = Field(None, ge=0, description="Seed of all that is drawn; the report names it.")
+    examples: int = Field(150, ge=0, description="Cases drawn for each message and scenario.")
+    max_time: float = Field(50.0, gt=0, description="Seconds after which no new case is begun.")
+    workers: int = Field(24, ge=1, le=64, description="Scenarios that run side by side.")
+    timeout_scale: float = Field(1.0, gt=0, description="Factor for every deadline, for slow machines.")
+    known_failing: Path | None = Field(
+        None, description="File of clause ids or globs, one a line, that are known to fail."
+    )
+    header: tuple[str, ...] = Field((), description="Header of every request, 'Name: value'.")
+    subprotocol: str | None = Field(None, description="WebSocket subprotocol to offer.")
+    origin: str | None = Field(None, description="Origin header of the handshake.")
+    cacert: Path | None = Field(None, description="PEM file of certificates to trust, for wss and https.")
+    cert: Path | None = Field(None, description="PEM file of the client's certificate.")
+    key: Path | None = Field(None, description="PEM file of the client's key.")
+    report_json: Path | None = Field(None, description="Write the report as JSON to this file.")
+    report_junit: Path | None = Field(None, description="Write the report as JUnit XML to this file.")
+    report_html: Path | None = Field(None, description="Write the report as one HTML file.")
+    trace: Path | None = Field(None, description="Folder for a trace of each finding, to be replayed.")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+            raise ValueError(f"{value!r} is no ws:// or wss:// URL")
+        return value
+
+    @field_validator("inject")
+    @classmethod
+    def _check_inject(cls, value: str | None) -> str | None:
+        return None if value is None else _http_url(value)
+
+    @field_validator("trigger_url")
+    @classmethod
+    def _check_trigger_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            _http_url(value.rpartition(" ")[2])
+            _has_placeholder(value)
+        return value
+
+    @field_validator("trigger_command")
+    @classmethod
+    def _check_trigger_command(cls, value: str | None) -> str | None:
+        if value is not None:
+            _has_placeholder(value)
+        return value
+
+    @field_validator("header")
+    @classmethod
+    def _check_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for line in value:
+            name, colon, _ = line.partition(":")
+            if not colon or not name.strip() or "\n" in line or "\r" in line:
+                raise ValueError(f"{name!r} is no 'Name: value'")
+        return value
+
+    @field_validator("only", "skip")
+    @classmethod
+    def _check_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        ids = [clause.id for clause in contract.clauses()]
+        for pattern in value:
+            if not any(Patterns((pattern,)).match(one) for one in ids):
+                raise ValueError(f"{pattern!r} matches no clause; `osint-events-conformance list` shows them")
+        return value
+
+    @model_validator(mode="after")
+    def _check_trigger(self) -> Settings:
+        given = [
+            name
+            for name in ("inject", "trigger_url", "trigger_command", "observe")
+            if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(flag(name) for name in given)}: one of them is enough")
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("--cert and --key go together")
+        return self
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers by name."""
+        pairs = (line.partition(":") for line in self.header)
+        return {name.strip(): value.strip() for name, _, value in pairs}
+
+    def tls(self) -> ssl.SSLContext | None:
+        """The TLS context, where one is needed. Raises `SettingsError` for files that are none."""
+        if self.cacert is None and self.cert is None:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.cacert)
+            if self.cert is not None and self.key is not None:
+                context.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(path) for path in (self.cacert, self.cert, self.key) if path)
+            raise SettingsError(f"TLS files {files}: {error.strerror or error}") from error
+        return context
+
+    def endpoint(self) -> Endpoint:
+        """The server under test."""
+        return Endpoint(self.url, self.headers, self.origin, self.subprotocol, self.tls())
+
+    def redacted(self) -> dict[str, Any]:
+        """What reports and traces may show: everything but the values of headers."""
+        shown = self.model_dump(mode="json", exclude_defaults=True)
+        if "header" in shown:
+            shown["header"] = [f"{line.partition(':')[0]}: (redacted)" for line in shown["header"]]
+        return shown
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{value!r} is no http:// or https:// URL")
+    return value
+
+
+def _has_placeholder(value: str) -> None:
+    if "{investigation_id}" not in value:
+        raise ValueError("it does not say where the {investigation_id} goes")
+
+
+def flag(name: str) -> str:
+    """The command line's flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def load(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
+    """The settings: flags before the TOML table `[tool.osint-events.conformance]`, before the defaults.
+
+    Raises `SettingsError`.
+    """
+    table = {} if config is None else _table(config)
+    given = {**table, **flags}
+    if "url" not in given:
+        raise SettingsError("which server? Give its URL: osint-events-conformance run ws://HOST:PORT/ws")
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_describe(item, flags, config) for item in error.errors())) from error
+
+
+def _describe(item: Any, flags: Mapping[str, Any], config: Path | None) -> str:
+    problem = item["msg"].removeprefix("Value error, ")
+    if not item["loc"]:
+        return str(problem)
+    name = str(item["loc"][0])
+    if name not in Settings.model_fields:
+        problem = "no such setting"
+    where = name.upper() if name == "url" else flag(name)
+    return f"{where if name in flags else f'{config}: {name}'}: {problem}"
+
+
+def _table(config: Path) -> dict[str, Any]:
+    try:
+        found: Any = tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{config}: {error.strerror}") from error
+    except ValueError as error:  # bad TOML and bad UTF-8 alike
+        raise SettingsError(f"{config}: no TOML: {error}") from error
+    for name in TABLE:
+        found = found.get(name) if isinstance(found, dict) else None
+        if found is None:
+            raise SettingsError(f"{config}: there is no table [{'.'.join(TABLE)}]")
+    if not isinstance(found, dict):
+        raise SettingsError(f"{config}: [{'.'.join(TABLE)}] is no table")
+    return {name.replace("-", "_"): value for name, value in found.items()}
+
+
+def schema() -> str:
+    """The JSON Schema of the TOML table, as text."""
+    made = Settings.model_json_schema()
+    made["title"] = "osint-events conformance settings"
+    made["description"] = f"The table [{'.'.join(TABLE)}] of a TOML file."
+    made.pop("required", None)
+    return json.dumps(made, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema(), end="")  # noqa: T201 - printing is what the module is run for
