@@ -166,32 +166,34 @@ def _messages(sources: Sources, side: str, names: list[str]) -> Union:
 
 
 def _kinds(schema: Schema) -> dict[str, Schema]:
-    """Give the known kinds of a schema, those that its allOf lists by a constant type, each as a flat schema.
+    """Give the known kinds of a payload, the alternatives in a condition of its allOf, each as a flat schema.
 
-    What a kind requires is said by each entry whose condition the kind fulfils, its own and the general ones.
+    What a kind requires is said by the consequence of every condition that the kind alone fulfils.
     """
-    found = {}
-    for entry in schema.get("allOf", []):
-        kind = entry.get("if", {}).get("properties", {}).get("type", {}).get("const")
-        if kind is not None:
-            found[kind] = _of_kind(schema, kind, entry.get("then", {}))
-    return found
+    conditions = [entry.get("if", {}) for entry in schema.get("allOf", [])]
+    listed = [alternative for condition in conditions for alternative in condition.get("anyOf", [])]
+    return {
+        alternative["properties"]["type"]["const"]: _of_kind(schema, alternative)
+        for alternative in listed
+        if "const" in alternative.get("properties", {}).get("type", {})
+    }
 
 
-def _of_kind(schema: Schema, kind: str, own: Schema) -> Schema:
-    properties = {name: dict(value) for name, value in schema["properties"].items()}
+def _of_kind(schema: Schema, alternative: Schema) -> Schema:
+    kind = alternative["properties"]["type"]["const"]
+    properties = {name: dict(part) for name, part in schema["properties"].items()}
     required = ["type", *schema.get("required", [])]
     for entry in schema["allOf"]:
-        if jsonschema.Draft202012Validator(entry["if"]).is_valid({"type": kind}):
-            then = entry.get("then", {})
-            for name, value in then.get("properties", {}).items():
-                properties[name] = {**properties.get(name, {}), **value}
-            required += then.get("required", [])
+        if "if" in entry and jsonschema.Draft202012Validator(entry["if"]).is_valid({"type": kind}):
+            consequence = entry.get("then", {})
+            for name, part in consequence.get("properties", {}).items():
+                properties[name] = {**properties.get(name, {}), **part}
+            required += consequence.get("required", [])
     described = {key: value for key, value in properties["type"].items() if key in {"title", "description"}}
     properties["type"] = {**described, "const": kind}
     return {
-        "title": own.get("title", kind),
-        "description": own.get("description", ""),
+        "title": alternative.get("title", kind),
+        "description": alternative.get("description", ""),
         "type": "object",
         "properties": properties,
         "required": list(dict.fromkeys(required)),

@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/__init__.py.j2
-# sha256 of the sources' sha256sum: cbacceddd99322b0d68b1acffe9ecdbccacb8df1b2253fecce98c90383d2caa3
+# sha256 of the sources' sha256sum: e76495b234ad99518646dc273cc6bd0cc9d310c12a09f807db22215c2a0e6210
 """Investigation events over WebSocket: the contract's messages and events as typed models.
 
 The models are made from schemas/v1; osint_events.contract has the schemas and the clauses themselves,

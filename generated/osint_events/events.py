@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/events.py.j2
-# sha256 of the sources' sha256sum: bbe18970d9a7700de4347f877e5f8894bd4f5f3b908fcf7cbf3a04caa9f783a8
+# sha256 of the sources' sha256sum: 65b1b47b79fb407943b03e8a398e3f3fa19a8d4eeb7757f190c7ac9d76f79c00
 """The open unions: an event by its kind, a message by its type, each with a place for what is not known."""
 
 from collections.abc import Mapping

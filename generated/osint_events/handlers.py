@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/handlers.py.j2
-# sha256 of the sources' sha256sum: 997977d3b53421c8e72d98ab3da7f152d323172d747be701198d390970051499
+# sha256 of the sources' sha256sum: a7dda802dac7632e6c0f9c8422cdb40721454af4f4dac22ded567c14c5d11fa3
 """A server's side of the contract: a method for each message of a client, and the way from text to it."""
 
 import json

@@ -3,7 +3,7 @@
 // Made from schemas/v1/asyncapi.yaml
 // Made from schemas/v1/legacy.yaml
 // Made from generated/contract_generator/templates/typescript/index.d.ts.j2
-// sha256 of the sources' sha256sum: 944e073c48d976c464c99f480de28e1ccc725760c9c18276a9b6480953c96224
+// sha256 of the sources' sha256sum: 811e7f4c02a563ff8ce772e31ee58619f27f4ee28cac3e33a3f57f2cb6a0382b
 
 /** The investigation began to run. */
 export interface InvestigationStarted {

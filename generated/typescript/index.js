@@ -3,7 +3,7 @@
 // Made from schemas/v1/asyncapi.yaml
 // Made from schemas/v1/legacy.yaml
 // Made from generated/contract_generator/templates/typescript/index.js.j2
-// sha256 of the sources' sha256sum: 96a53e36821e5a512a828216b561b357f0109aa24372835abd76906ad636d950
+// sha256 of the sources' sha256sum: 8abc3069b45833a222b6a63e57a23de0ae443307f744aae362bcfcde14754f98
 
 const LEG_3_MESSAGE =
   /(^|[^0-9A-Za-z_])([Ss][Tt][Aa][Rr][Tt]|[Ss][Tt][Aa][Rr][Tt][Ee][Dd]|[Ss][Tt][Aa][Rr][Tt][Ii][Nn][Gg]|[Ss][Tt][Aa][Rr][Tt][Uu][Pp])($|[^0-9A-Za-z_])/;
