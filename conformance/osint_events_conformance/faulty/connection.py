@@ -98,9 +98,8 @@ class CrashesOnPlainGet(Server):
 class HangsUpOnPlainGet(Server):
     """Closes the TCP connection on a plain GET, without an answer."""
 
-    def plain_get(self, client_id: str) -> Reply | None:
+    def plain_get(self, client_id: str) -> None:
         """Say nothing."""
-        del client_id
 
 
 # CONN-3: ping and pong. A pong of up to 125 bytes has a head of two.
@@ -350,7 +349,11 @@ class CleansUpLate(_DropsOthers):
     def closed(self, peer: Peer) -> None:
         """Leave a time for grace."""
         super().closed(peer)
-        self.later(0.1, lambda: [self.drop(other) for other in _twins(self, peer)])
+        self.later(0.1, lambda: self._clean_up(peer))
+
+    def _clean_up(self, peer: Peer) -> None:
+        for other in _twins(self, peer):
+            self.drop(other)
 
 
 @fault("CONN-6", subtle=True)
