@@ -42,6 +42,7 @@ class Service:
         self._allowed_origins = frozenset(settings.allowed_origins)
         self._lingering = Lingering(seconds=settings.close_timeout)
         self._followed = store.follow()
+        self._serving: dict[Connection, asyncio.Task[None]] = {}
         self._stopping = False
 
     def application(self) -> web.Application:
@@ -62,13 +63,11 @@ class Service:
     async def close_connections(self) -> None:
         """Close all connections with 1001, after what waits for them; bounded in time."""
         self._stopping = True
-        closing = [
-            connection.end(WSCloseCode.GOING_AWAY, "the server stops", flush=True)
-            for connection in self._hub.connections
-        ]
-        if closing:
-            await asyncio.wait(closing, timeout=self._settings.shutdown_timeout)
         for connection in self._hub.connections:
+            connection.end(WSCloseCode.GOING_AWAY, "the server stops", flush=True)
+        if self._serving:
+            await asyncio.wait(self._serving.values(), timeout=self._settings.shutdown_timeout)
+        for connection in self._serving:
             connection.abort()
 
     def _guard(self, handler: _Handler) -> _Handler:
@@ -132,7 +131,13 @@ class Service:
             lingering=self._lingering,
             settings=self._settings,
         )
-        await connection.serve()
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving[connection] = task
+        try:
+            await connection.serve()
+        finally:
+            del self._serving[connection]
         return ws
 
     def _is_client_id(self, text: str) -> bool:

@@ -65,35 +65,46 @@ class Connection:
         self._outbox = Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes)
         _, self._high_water = transport.get_write_buffer_limits()
         self._flushing: asyncio.Task[None] | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._ending: tuple[int, str] | None = None
+        self._reading = asyncio.timeout(None)
+        self._is_open = True
 
     async def serve(self) -> None:
-        """Carry out what the client sends, until the connection ends."""
+        """Carry out what the client sends, until the connection has ended."""
         self._hub.connect(self)
         try:
-            async for message in self._ws:
-                if message.type is WSMsgType.BINARY:
-                    self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
-                if message.type is WSMsgType.ERROR:
-                    # aiohttp answered what breaks RFC 6455 or the limit with a close frame.
-                    self._lingering.hold(self._transport)
-                if message.type is not WSMsgType.TEXT:
-                    break
-                await self._inbox.take(message.data)
+            async with self._reading:
+                await self._read()
+        except TimeoutError:
+            _log.debug("%s: not read from any more", self._client_id)
         finally:
+            self._is_open = False
             self._hub.disconnect(self)
             self._inbox.close()
             self._outbox.clear()
-            if self._closing is not None:
-                await self._closing
-            elif self._transport.get_write_buffer_size():
-                # The client closed but may not read what it asked for: do not wait for ever.
-                self._loop.call_later(self._close_timeout, self.abort)
+        if self._ending is not None:
+            await self._close(*self._ending)
+        elif self._transport.get_write_buffer_size():
+            # The client closed but may not read what it asked for: do not wait for ever.
+            self._loop.call_later(self._close_timeout, self.abort)
+
+    async def _read(self) -> None:
+        async for message in self._ws:
+            match message.type:
+                case WSMsgType.TEXT:
+                    await self._inbox.take(message.data)
+                case WSMsgType.BINARY:
+                    self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
+                    return
+                case WSMsgType.ERROR:
+                    # aiohttp answered what breaks RFC 6455 or the limit with a close frame.
+                    self._lingering.hold(self._transport)
+                    return
 
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
         transport = self._transport
-        if self._closing is not None or self._ws.closed or transport.is_closing():
+        if self._ending is not None or self._ws.closed or transport.is_closing():
             return
         for frames in writes:
             if not self._outbox and transport.get_write_buffer_size() <= self._high_water:
@@ -107,35 +118,34 @@ class Connection:
             if self._flushing is None:
                 self._flushing = self._loop.create_task(self._flush())
 
-    def end(self, code: int, reason: str, *, flush: bool = False) -> asyncio.Task[None]:
-        """Close the connection, and abort it where the peer does not follow in time.
+    def end(self, code: int, reason: str, *, flush: bool = False) -> None:
+        """Begin to close the connection; it is aborted where the peer does not follow in time.
 
         Args:
             code: the close code.
             reason: the close frame's text, up to 123 bytes.
             flush: whether what waits is still to be sent first; else it is dropped.
 
-        Returns:
-            What ends when the connection has; it does not fail.
-
         """
-        if self._closing is None:
-            _log.info("%s: closing with %d, %s", self._client_id, code, reason)
-            while flush and self._outbox:
-                self._transport.write(self._outbox.take().wire)
-            self._outbox.clear()
-            self._closing = self._loop.create_task(self._close(code, reason.encode()))
-        return self._closing
+        if self._ending is not None or not self._is_open:
+            return
+        _log.info("%s: closing with %d, %s", self._client_id, code, reason)
+        self._ending = (code, reason)
+        while flush and self._outbox:
+            self._transport.write(self._outbox.take().wire)
+        self._outbox.clear()
+        # The closing handshake is for `serve` to read, and aiohttp lets one task read at a time.
+        self._reading.reschedule(self._loop.time())
 
     def abort(self) -> None:
         """Drop the connection without a close frame."""
         if not self._is_lost():  # up to Python 3.11, aborting a transport that has closed fails
             self._transport.abort()
 
-    async def _close(self, code: int, reason: bytes) -> None:
+    async def _close(self, code: int, reason: str) -> None:
         try:
             async with asyncio.timeout(self._close_timeout):
-                await self._ws.close(code=code, message=reason, drain=False)
+                await self._ws.close(code=code, message=reason.encode(), drain=False)
         except TimeoutError:
             _log.info("%s: no closing handshake in time", self._client_id)
         finally:

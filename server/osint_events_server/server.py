@@ -43,10 +43,12 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             raise StartError(_cannot_listen(settings, error)) from error
         async with asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(service.deliver())
-            yield _url(settings, runner)
-            await site.stop()
-            await service.close_connections()
-            delivering.cancel()
+            try:
+                yield _url(settings, runner)
+            finally:
+                await site.stop()
+                await service.close_connections()
+                delivering.cancel()
     finally:
         await runner.cleanup()
 
