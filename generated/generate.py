@@ -38,7 +38,7 @@ def existing(root: Path) -> dict[str, str]:
     """Give what is there now."""
     paths = (path for owned in _OWNED for path in sorted((root / owned).rglob("*")))
     return {
-        path.relative_to(root).as_posix(): path.read_bytes().decode()
+        path.relative_to(root).as_posix(): path.read_bytes().decode(errors="replace")
         for path in paths
         if path.is_file() and not _IGNORED & set(path.parts)
     }

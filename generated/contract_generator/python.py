@@ -58,6 +58,7 @@ def _models(shapes: Shapes, top: str) -> str:
     made = generate(
         json.dumps(document),
         base_class="osint_events._wire.WireModel",
+        builtin_format_line_length=110,  # given, so that no pyproject.toml nearby decides
         custom_file_header=f'{top}\n"""The messages, and the events by kind, one class each."""',
         disable_timestamp=True,
         enum_field_as_literal=LiteralType.All,

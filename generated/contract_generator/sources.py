@@ -43,8 +43,11 @@ class Sources:
         """Read one YAML file, an object at its top."""
         try:
             document = yaml.safe_load(self._text(name))
+        except yaml.MarkedYAMLError as error:
+            line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+            raise self._error(name, f"not YAML: {line}{error.problem}") from error
         except yaml.YAMLError as error:
-            raise self._error(name, f"not YAML: {error}") from error
+            raise self._error(name, f"not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(document, dict):
             raise self._error(name, "not an object")
         return document
