@@ -2,13 +2,13 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/events.py.j2
-# sha256 of the sources' sha256sum: 65b1b47b79fb407943b03e8a398e3f3fa19a8d4eeb7757f190c7ac9d76f79c00
+# sha256 of the sources' sha256sum: 292ca119b3910224e6c81a0be356001c5261329dca09651dee5cd08c2b506754
 """The open unions: an event by its kind, a message by its type, each with a place for what is not known."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Discriminator, Tag, TypeAdapter
+from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
 from osint_events.models import (
     InvestigationCompleted,
@@ -98,9 +98,13 @@ Event: TypeAlias = Annotated[
 ]
 """Any event by its kind; UnknownEvent where that is absent or not known."""
 
-_client_message: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
-_server_message: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
-_event: TypeAdapter[Event] = TypeAdapter(Event)
+_client_message: TypeAdapter[ClientMessage] = TypeAdapter(
+    ClientMessage, config=ConfigDict(title="ClientMessage")
+)
+_server_message: TypeAdapter[ServerMessage] = TypeAdapter(
+    ServerMessage, config=ConfigDict(title="ServerMessage")
+)
+_event: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(title="Event"))
 
 
 def parse_client_message(data: Mapping[str, Any]) -> ClientMessage:

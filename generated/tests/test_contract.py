@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,13 @@ def test_the_bundled_asyncapi_document_holds_every_schema_and_points_to_nothing_
     for name, schema in document["components"]["schemas"].items():
         source = json.loads((V1 / f"{name}.schema.json").read_text("utf-8"))
         assert schema == {key: value for key, value in source.items() if key not in {"$schema", "$id"}}
+
+
+@pytest.mark.node("schemas/tests/node")
+def test_the_official_parser_has_nothing_to_say_about_the_bundled_asyncapi_document() -> None:
+    node = shutil.which("node")
+    assert node is not None
+    script = ROOT / "schemas/tests/node/diagnostics.mjs"
+    command = [node, str(script), str(Path(contract.__file__).parent / "schemas/asyncapi.bundled.json")]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 -- our own script
+    assert json.loads(done.stdout) == []

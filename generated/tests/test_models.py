@@ -150,6 +150,13 @@ def test_a_number_field_says_that_it_wants_a_number() -> None:
     assert (error["loc"], error["msg"]) == (("progress",), "Input should be a valid number")
 
 
+def test_an_error_names_the_union_the_kind_and_the_field() -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse_event({"type": "task_started"})
+    assert caught.value.title == "Event"
+    assert [error["loc"] for error in caught.value.errors()] == [("task_started", "task_id")]
+
+
 @pytest.mark.parametrize("value", [True, False])
 def test_a_flag_is_no_number(value: bool) -> None:
     with pytest.raises(ValidationError):

@@ -78,7 +78,7 @@ def test_a_strict_compiler_accepts_the_package_and_a_use_of_it(tmp_path: Path) -
 WRONG_USES = {
     'const e: TaskStarted = { type: "task_started" }': "Property 'task_id' is missing",
     'const e: TaskStarted = { type: "task_failed", task_id: "t" }': "'\"task_failed\"' is not assignable",
-    'const e: Event = { type: "evidence_found", progress: "1" }': "is not assignable to type 'Event'",
+    'const e: Event = { type: "evidence", progress: "1" }': "'string' is not assignable to type 'number'",
     "const m: ServerMessage = { investigation_id: '1' }": "Property 'type' is missing",
     "const kind: string = classify({}).kind": "'string | null' is not assignable to type 'string'",
     "classify(null)": "'null' is not assignable to parameter",
