@@ -54,9 +54,8 @@ async def publish(
 
     """
     # `encoded` keeps the id as it is quoted here: "%2F" stays within its segment.
-    target = URL(
-        f"{str(url).rstrip('/')}/investigations/{quote(investigation_id, safe='')}/events", encoded=True
-    )
+    base = str(url).rstrip("/")
+    target = URL(f"{base}/investigations/{quote(investigation_id, safe='')}/events", encoded=True)
     headers = {"Content-Type": content_type}
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
@@ -67,13 +66,13 @@ async def publish(
         ):
             answer = await response.text()
     except aiohttp.ClientConnectorError as error:
-        raise PublishError(f"{url}: cannot be reached: {reason(error.os_error)}") from error
+        raise PublishError(f"{base}: cannot be reached: {reason(error.os_error)}") from error
     except TimeoutError as error:
-        raise PublishError(f"{url}: no answer in {seconds:g} s") from error
+        raise PublishError(f"{base}: no answer in {seconds:g} s") from error
     except aiohttp.ClientError as error:
-        raise PublishError(f"{url}: {error}") from error
+        raise PublishError(f"{base}: {error}") from error
     if response.status != HTTPStatus.ACCEPTED:
-        raise PublishError(f"{url}: refused with {response.status}: {_message(answer)}")
+        raise PublishError(f"{base}: refused with {response.status}: {_message(answer)}")
     return answer
 
 

@@ -4,9 +4,14 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
+import hypothesis
 import pytest
 from osint_events_server.server import running
 from osint_events_server.settings import ENV_PREFIX, Settings
+
+# The machines that run the tests may be busy: how long an example takes says nothing.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 Inject = Callable[[str, object], Awaitable[int]]
 

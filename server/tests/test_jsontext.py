@@ -76,12 +76,13 @@ def test_numbers_beyond_a_double_become_the_largest_of_their_sign(text: str, val
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=5,
 )
 spaces = st.text(" \t\r\n", max_size=3)
 
 
-@given(st.dictionaries(st.text(), json_values), spaces, spaces, spaces, st.booleans())
+@given(st.dictionaries(st.text(), json_values, max_size=4), spaces, spaces, spaces, st.booleans())
 def test_each_member_is_found_with_its_text_as_it_was_written(
     value: dict[str, Any], before: str, comma: str, colon: str, ascii_only: bool
 ) -> None:
