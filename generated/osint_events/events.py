@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/events.py.j2
-# sha256 of the sources' sha256sum: 292ca119b3910224e6c81a0be356001c5261329dca09651dee5cd08c2b506754
+# sha256 of the sources' sha256sum: af6b7eac984c840745a88cfb37cc2153a4df6abd27d198c1ee413b51c3c66d63
 """The open unions: an event by its kind, a message by its type, each with a place for what is not known."""
 
 from collections.abc import Mapping
@@ -99,12 +99,17 @@ Event: TypeAlias = Annotated[
 """Any event by its kind; UnknownEvent where that is absent or not known."""
 
 _client_message: TypeAdapter[ClientMessage] = TypeAdapter(
-    ClientMessage, config=ConfigDict(title="ClientMessage")
+    ClientMessage,
+    config=ConfigDict(title="ClientMessage"),
 )
 _server_message: TypeAdapter[ServerMessage] = TypeAdapter(
-    ServerMessage, config=ConfigDict(title="ServerMessage")
+    ServerMessage,
+    config=ConfigDict(title="ServerMessage"),
 )
-_event: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(title="Event"))
+_event: TypeAdapter[Event] = TypeAdapter(
+    Event,
+    config=ConfigDict(title="Event"),
+)
 
 
 def parse_client_message(data: Mapping[str, Any]) -> ClientMessage:

@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/handlers.py.j2
-# sha256 of the sources' sha256sum: a7dda802dac7632e6c0f9c8422cdb40721454af4f4dac22ded567c14c5d11fa3
+# sha256 of the sources' sha256sum: 8c2ca003fca26d3f609a60d4002f2e8afa18959425919157b0a7662897c4cf03
 """A server's side of the contract: a method for each message of a client, and the way from text to it."""
 
 import json
@@ -11,7 +11,9 @@ from typing import Any, Final, Literal, NoReturn, Protocol, TypeVar
 from pydantic import ValidationError
 
 from osint_events._wire import WireModel
-from osint_events.models import SubscribeInvestigation
+from osint_events.models import (
+    SubscribeInvestigation,
+)
 
 _R = TypeVar("_R")
 _R_co = TypeVar("_R_co", covariant=True)
