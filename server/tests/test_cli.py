@@ -152,12 +152,15 @@ async def test_an_unknown_host_is_said_with_status_1() -> None:
     ],
 )
 def test_a_wrong_setting_is_said_with_status_2(
-    arguments: list[str], environment: dict[str, str], problem: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    environment: dict[str, str],
+    problem: str,
 ) -> None:
-    runner = CliRunner()
-    with runner.isolated_filesystem():
-        Path("bad.toml").write_text("port = [")
-        result = runner.invoke(main, ["run", *arguments], env=environment)
+    monkeypatch.chdir(tmp_path)
+    Path("bad.toml").write_text("port = [")
+    result = CliRunner().invoke(main, ["run", *arguments], env=environment)
     assert result.exit_code == 2
     assert problem in result.output
     assert isinstance(result.exception, SystemExit)  # and not whatever would print a traceback
