@@ -314,6 +314,8 @@ class DeliversToOneTwin(Server):
 class LeaverClearsInvestigation(Server):
     """Ends every connection's subscription to an investigation when one of its subscribers leaves."""
 
+    fallback = False
+
     def closed(self, peer: Peer) -> None:
         """Delete the whole entry."""
         for investigation_id in list(peer.subscriptions):

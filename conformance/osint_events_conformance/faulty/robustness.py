@@ -62,6 +62,8 @@ class MalformedStopsDeliveries(Server):
 class NonObjectsClearSubscriptions(Server):
     """Forgets every subscription of every connection after a JSON value that is no object."""
 
+    fallback = False
+
     def malformed(self, peer: Peer) -> None:
         """Forget only when the text was JSON."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from itertools import count
@@ -27,7 +28,7 @@ DROPPED = 1006
 
 
 class Client(asyncio.Protocol):
-    """One connection. What came is in `texts`, `pongs` and `ended`; `waits` until it has."""
+    """One connection. What came is in `frames`, `messages`, `pongs` and `ended`; `waits` until it has."""
 
     def __init__(self, url: str) -> None:
         self._protocol = ClientProtocol(parse_uri(url), max_size=None)
@@ -38,6 +39,8 @@ class Client(asyncio.Protocol):
         self.status: int | None = None
         self.frames: list[tuple[Opcode, bytes]] = []
         """Data messages, reassembled."""
+        self.messages: list[dict[str, Any]] = []
+        """Their JSON, as far as it is objects."""
         self.pongs: list[bytes] = []
         self.ended: int | None = None
         """The close code that came, or `DROPPED`."""
@@ -69,8 +72,12 @@ class Client(asyncio.Protocol):
                 self._opcode = event.opcode
             self._fragments.append(bytes(event.data))
             if event.fin:
-                self.frames.append((self._opcode, b"".join(self._fragments)))
+                data = b"".join(self._fragments)
                 self._fragments.clear()
+                self.frames.append((self._opcode, data))
+                with contextlib.suppress(ValueError):
+                    value = json.loads(data.decode(errors="replace"))
+                    self.messages += [value] if isinstance(value, dict) else []
         elif event.opcode is Opcode.PONG:
             self.pongs.append(bytes(event.data))
         elif event.opcode is Opcode.CLOSE and self._protocol.close_rcvd is not None:
@@ -86,28 +93,13 @@ class Client(asyncio.Protocol):
                 self.transport.close()
 
     async def waits(self, until: Callable[[], bool], patience: float) -> bool:
-        """Wait until something is so; say whether it became so in time."""
-        try:
+        """Wait until something is so or the connection has ended; say whether it is so."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while not until():
+                while not until() and not self.transport.is_closing():
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """The data messages' JSON, as far as it is objects."""
-        made = []
-        for _, data in self.frames:
-            try:
-                value = json.loads(data.decode(errors="replace"))
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                made.append(value)
-        return made
+        return until()
 
     def confirmed(self) -> list[Any]:
         """The ids that were confirmed."""
@@ -120,6 +112,14 @@ class Client(asyncio.Protocol):
             for m in self.messages
             if m.get("type") == "investigation_update" and m.get("investigation_id") == investigation_id
         ]
+
+    async def gets(self, number: int, investigation_id: str, patience: float) -> bool:
+        """Wait for so many updates of an id."""
+        return await self.waits(lambda: len(self.payloads(investigation_id)) >= number, patience)
+
+    async def ends(self, patience: float) -> bool:
+        """Wait for the end of the connection."""
+        return await self.waits(lambda: self.ended is not None, patience)
 
     def write(self, *frames: bytes) -> None:
         """Write bytes in one segment."""
