@@ -107,7 +107,8 @@ class Connection:
         if self._ending is not None or self._ws.closed or transport.is_closing():
             return
         for frames in writes:
-            if not self._outbox and transport.get_write_buffer_size() <= self._high_water:
+            # While nothing is being flushed, nothing waits.
+            if self._flushing is None and transport.get_write_buffer_size() <= self._high_water:
                 transport.write(frames.wire)
                 continue
             try:

@@ -75,4 +75,4 @@ class Session:
 
     def on_unknown(self, type_: str, message: dict[str, Any]) -> Sequence[Command]:  # noqa: ARG002 - handler protocol
         """Tolerate a message of a type that this server does not know (ROB-3)."""
-        return (Ignored("unknown_type", f"type {type_!r}"),)
+        return (Ignored("unknown_type", f"type {type_[:64]!r}"),)

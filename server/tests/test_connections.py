@@ -107,6 +107,22 @@ async def test_a_ping_is_answered_with_the_same_payload(server: str) -> None:
         await (await ws.ping(b"\x00payload\xff"))
 
 
+async def test_a_silent_peer_is_pinged_and_one_that_answers_nothing_is_ended() -> None:
+    async with running(Settings(port=0, ping_interval=0.2)) as url:
+        server = url.removeprefix("http://")
+        async with connect(f"ws://{server}/ws/alive") as alive:
+            reader, writer = await asyncio.open_connection(*server.split(":"))
+            writer.write(
+                b"GET /ws/dead HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            async with asyncio.timeout(10):
+                assert await reader.read() == b"\x89\x00"  # one ping, and the end
+            writer.close()
+            await subscribe(alive, "x")
+
+
 async def test_the_closing_handshake_is_completed(server: str) -> None:
     async with connect(f"ws://{server}/ws/a") as ws:
         await ws.close()
