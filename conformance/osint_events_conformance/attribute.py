@@ -32,6 +32,7 @@ from osint_events_conformance.script import (
     Step,
     Subscribe,
     Together,
+    connections,
     flat,
 )
 
@@ -43,10 +44,10 @@ _MANY = 12
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """If `script` does not fail like the original, `clause` is what the original breaks."""
+    """If none of `scripts` fails like the original, `clause` is what the original breaks."""
 
     clause: str
-    script: Script
+    scripts: tuple[Script, ...]
 
 
 def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
@@ -54,9 +55,9 @@ def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
     if finding.kind in _SELF_EVIDENT:
         return
     for make in _EXPERIMENTS:
-        for clause, steps in make(script.steps, finding):
-            if steps != script.steps:
-                yield Experiment(clause, script.with_steps(steps))
+        for clause, *several in make(script.steps, finding):
+            if script.steps not in several:
+                yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
 
 
 _SELF_EVIDENT = frozenset(
@@ -69,7 +70,7 @@ _SELF_EVIDENT = frozenset(
 """Kinds that name their clause by themselves."""
 
 Steps = tuple[Step, ...]
-Made = Iterator[tuple[str, Steps]]
+Made = Iterator[tuple[str, *tuple[Steps, ...]]]
 
 
 def _stalls(steps: Steps, _: Finding) -> Made:
@@ -77,11 +78,24 @@ def _stalls(steps: Steps, _: Finding) -> Made:
 
 
 def _malformed(steps: Steps, finding: Finding) -> Made:
-    """What others suffer is ROB-1, what the sender suffers ROB-2."""
-    guilty = {step.conn for step in flat(steps) if isinstance(step, Say) and step.role == "malformed"}
-    clause = "ROB-2" if finding.conn in guilty else "ROB-1"
-    yield clause, _without(steps, lambda step: isinstance(step, Say) and step.role == "malformed")
-    yield "ROB-1", _without(steps, lambda step: isinstance(step, Raw | Http))
+    """What the sender suffers is ROB-2; what others suffer is ROB-1, unless its mere end does it too."""
+    guilty = {step.conn for step in flat(steps) if isinstance(step, Say | Raw) and _misbehaves(step)}
+    if finding.conn in guilty:
+        yield "ROB-2", _without(steps, _misbehaves)
+    elif guilty:
+        yield "ROB-1", _ended_instead(steps, Close), _ended_instead(steps, Abort)
+    yield "ROB-1", _without(steps, lambda step: isinstance(step, Http))
+
+
+def _misbehaves(step: Step) -> bool:
+    return isinstance(step, Raw) or (isinstance(step, Say) and step.role == "malformed")
+
+
+def _ended_instead(steps: Steps, end: type[Close | Abort]) -> Steps:
+    """The same with connections that end where they misbehaved."""
+    return tuple(
+        end(connections(step)[0]) if any(_misbehaves(one) for one in flat([step])) else step for step in steps
+    )
 
 
 def _unknown(steps: Steps, _: Finding) -> Made:
@@ -116,16 +130,27 @@ def _unknown_fields(text: str) -> bool:
     return bool(set(json.loads(text)) - {"type", "investigation_id"})
 
 
-def _segments(steps: Steps, _: Finding) -> Made:
+def _segments(steps: Steps, finding: Finding) -> Made:
+    """Each message whole, in a segment of its own, and answered before the next."""
+    if finding.kind == "no_pong":
+        return
     plain: list[Step] = []
     for step in steps:
-        if isinstance(step, Together):
-            plain += step.steps
-        elif isinstance(step, Pieces):
-            plain += [step.step]
-        else:
-            plain.append(step)
-    yield "CONN-7", tuple(plain)
+        match step:
+            case Together(several):
+                inner: tuple[Step, ...] = several
+            case Pieces(whole, _, _):
+                inner = (whole,)
+            case _:
+                inner = (step,)
+        for one in inner:
+            plain.append(replace(one, wait=True) if isinstance(one, Subscribe) else one)
+            if isinstance(one, Say | Ping):
+                plain.append(Pause(0.03))
+    if tuple(step for step in plain if not isinstance(step, Pause)) != tuple(
+        step for step in steps if not isinstance(step, Pause)
+    ):
+        yield "CONN-7", tuple(plain)
 
 
 def _flood(steps: Steps, finding: Finding) -> Made:
@@ -174,7 +199,8 @@ def _client_ids(steps: Steps, finding: Finding) -> Made:
         )
 
     if len(set(ids)) < len(ids):
-        yield {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5"), _mapped(steps, apart)
+        clause = {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5")
+        yield clause, _mapped(steps, apart)
     elif not all(_PLAIN_CLIENT_ID.fullmatch(one) for one in ids):
         yield "CONN-1", _mapped(steps, apart)
 
@@ -185,7 +211,7 @@ def _ends(steps: Steps, finding: Finding) -> Made:
         "stray": "SUB-8",
     }.get(finding.kind)  # fmt: skip
     if clause and (finding.kind != "stray" or _came_back(steps)):
-        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort))
+        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort) or _misbehaves(step))
 
 
 def _came_back(steps: Steps) -> bool:

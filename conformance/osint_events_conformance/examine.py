@@ -56,7 +56,7 @@ class Examiner:
                 case, finding = rerun, found
                 if reproduced == attempts == 2:  # noqa: PLR2004 - twice in a row will do
                     break
-        clause = finding.clause
+        clause = script.clause if script.mode == "long" else finding.clause
         if reproduced and reproduced == attempts:
             script, case, finding = await self._reduce(script, case, finding)
             clause = await self._clause(script, finding)
@@ -104,9 +104,9 @@ class Examiner:
         for experiment in experiments(script, finding):
             if self._time_left() <= 0:
                 break
-            tried = renamed(experiment.script, self._rng)
-            case = await self._executor.run(tried, patience=_PATIENCE)
-            if self._find(case, finding.kind) is None:
+            tried = [renamed(one, self._rng) for one in experiment.scripts]
+            cases = await asyncio.gather(*(self._executor.run(one, patience=_PATIENCE) for one in tried))
+            if all(self._find(case, finding.kind) is None for case in cases):
                 return experiment.clause
         return finding.clause
 

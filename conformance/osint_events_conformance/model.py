@@ -66,6 +66,8 @@ class Event:
     received: dict[Peer, float] = field(default_factory=dict)
     debts: dict[Peer, Debt] = field(default_factory=dict)
     first_received: float | None = None
+    strays: list[tuple[Peer, Text]] = field(default_factory=list)
+    """Receipts by connections that are not subscribed, until it is known whether a subscriber got it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,7 +79,8 @@ class Investigation:
     subscriptions: dict[Peer, Subscription] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     by_key: dict[values.Key, list[Event]] = field(default_factory=dict)
-    triggered: bool = False
+    triggers: int = 0
+    """How often the server was asked to emit something of its own choice."""
     last_end: float | None = None
     """When a connection that was subscribed to it ended last."""
 
@@ -91,6 +94,8 @@ class Peer:
     link: Link
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     unconfirmed: list[tuple[str, Debt]] = field(default_factory=list)
+    overtaken: dict[Debt, str] = field(default_factory=dict)
+    """Confirmations still owed although a later request was confirmed, and which (SUB-7)."""
     pings: list[tuple[bytes, Debt]] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
     """Clauses of the malformed messages that it sent."""
@@ -220,7 +225,7 @@ class Model:
             investigation, case.order, parsed, values.key(parsed), data if exact else None, at
         )  # fmt: skip
         if data is None:
-            investigation.triggered = True
+            investigation.triggers += 1
         else:
             investigation.events.append(event)
             investigation.by_key.setdefault(event.key, []).append(event)
@@ -368,15 +373,14 @@ class Model:
                     subscription.confirmed_at = at
                 case.progressed_at = at
                 self._pay(debt, "SUB-1")
-                if index == 0:
-                    case.cases["SUB-7"] += 1
-                else:
-                    first = values.show(peer.unconfirmed[0][0])
-                    case.find(
-                        "confirmed_out_of_order",
-                        f"{values.show(investigation_id)} was confirmed before {first}, which was asked for first",
-                        peer.name, at,
-                    )  # fmt: skip
+                case.cases["SUB-7"] += 1
+                for _, earlier in peer.unconfirmed[:index]:
+                    peer.overtaken.setdefault(earlier, investigation_id)
+                overtaker = peer.overtaken.pop(debt, None)
+                if overtaker is not None and overtaker != investigation_id:
+                    shown, before = values.show(investigation_id), values.show(overtaker)
+                    message = f"{before} was confirmed before {shown}, which was asked for first"
+                    case.find("confirmed_out_of_order", message, peer.name, at)
                 return
         if peer.leaving or peer.gone:
             return
@@ -403,9 +407,10 @@ class Model:
         investigation = self.investigations.get(investigation_id)
         if investigation is None:
             return  # another publisher's: the server may serve others while it is tested
-        event = self._match(peer, investigation, data)
-        if event is None and investigation.triggered:
+        if investigation.triggers:
             event = self._observed(peer, investigation, data, text.at)
+        else:
+            event = self._match(peer, investigation, data)
         if event is None:
             self._unmatched(peer, investigation, text)
         elif peer in event.received:
@@ -423,21 +428,33 @@ class Model:
         new = next((event for event in reversed(found) if peer not in event.received), None)
         return owed or new or (found[-1] if found else None)
 
-    def _observed(self, peer: Peer, investigation: Investigation, data: dict[str, Any], at: float) -> Event:
-        """An event that the checker did not write: who else was subscribed is owed it as well."""
+    def _observed(
+        self, peer: Peer, investigation: Investigation, data: dict[str, Any], at: float
+    ) -> Event | None:
+        """An event that the checker did not write: whoever else was subscribed is owed it as well.
+
+        As many equal ones may come as there were triggers; one more is a duplicate.
+        """
+        equal = investigation.by_key.setdefault(values.key(data), [])
+        owed = next((event for event in equal if peer in event.debts), None)
+        if owed is not None:
+            return owed
+        if len(equal) >= investigation.triggers:
+            return next((event for event in reversed(equal) if peer not in event.received), equal[-1])
         self._judge_publisher(peer, investigation, data, at)
-        peer.case.order += 1
-        event = Event(
-            investigation, peer.case.order, data, values.key(data), None, at, accepted=True, done=at
-        )
+        case = investigation.case
+        case.order += 1
+        event = Event(investigation, case.order, data, values.key(data), None, at, accepted=True, done=at)
         investigation.events.append(event)
-        investigation.by_key.setdefault(event.key, []).append(event)
+        equal.append(event)
+        waiting = sorted((debt for one in investigation.subscriptions for debt in one.debts), key=_age)
         for other in investigation.subscriptions:
-            for debt in [
-                debt for debt in other.debts if debt.event and debt.event.investigation is investigation
-            ]:
-                if other is peer and debt.event is not None and debt.event.data is None:
-                    self._pay(debt, "DEL-1")
+            asked = next(
+                (debt for debt in waiting if debt.peer is other and _is_trigger(debt, investigation)), None
+            )
+            if asked is not None:
+                asked.peer.debts.discard(asked)
+                self._owe_event(other, event, "lost", at)
         return event
 
     def _judge_publisher(
@@ -526,9 +543,12 @@ class Model:
             self._judge_order(peer, subscription, event, text.at)
         if event.first_received is None:
             event.first_received = text.at
+        self._judge_strays(event)
 
     def _judge_order(self, peer: Peer, subscription: Subscription, event: Event, at: float) -> None:
         case = event.investigation.case
+        if len(event.investigation.by_key[event.key]) > 1:
+            return  # equal events cannot be told apart
         later = [
             other for other in event.investigation.events[-_ORDER_WINDOW:]
             if peer in other.received and event.done is not None and other.started > event.done and other is not event
@@ -543,26 +563,44 @@ class Model:
     def _judge_unsubscribed(self, peer: Peer, event: Event, text: Text) -> None:
         investigation = event.investigation
         case = investigation.case
-        subscriber = next(
-            (
-                other for other, subscription in investigation.subscriptions.items()
-                if other.serves and subscription.confirmed_at is not None and subscription.confirmed_at < event.started
-            ),
-            None,
-        )  # fmt: skip
         got = text.raw[:_KEPT_TEXT]
-        if subscriber is not None:
-            case.find(
-                "stray",
-                f"an update of {values.show(investigation.id)} reached a connection that is not subscribed to it, "
-                f"while {subscriber.name} is",
-                peer.name, text.at, got=got,
-            )  # fmt: skip
+        if self._subscribers(event):
+            # A server that lost the subscription takes the event for one without subscribers: the loss
+            # is what is wrong then, so the stray counts only if a subscriber gets the event as well.
+            event.strays.append((peer, text))
+            self._judge_strays(event)
         elif self.fallback == "off":
             message = (
                 f"an update of {values.show(investigation.id)} was broadcast although the fallback is off"
             )
             case.find("fallback_sent", message, peer.name, text.at, got=got)
+
+    def _subscribers(self, event: Event) -> list[Peer]:
+        """Who was surely subscribed when the event was published, and is still."""
+        return [
+            peer
+            for peer, subscription in event.investigation.subscriptions.items()
+            if peer.serves
+            and subscription.confirmed_at is not None
+            and subscription.confirmed_at < event.started
+        ]
+
+    def _judge_strays(self, event: Event) -> None:
+        if not event.strays:
+            return
+        subscriber = next((peer for peer in self._subscribers(event) if peer in event.received), None)
+        if subscriber is None:
+            return
+        for peer, text in event.strays:
+            shown = values.show(event.investigation.id)
+            event.investigation.case.find(
+                "stray",
+                f"an update of {shown} reached a connection that is not subscribed to it, while {subscriber.name} is",
+                peer.name,
+                text.at,
+                got=text.raw[:_KEPT_TEXT],
+            )
+        event.strays.clear()
 
     def _judge_spelling(self, peer: Peer, event: Event, text: Text) -> None:
         case = event.investigation.case
@@ -583,7 +621,9 @@ class Model:
         case = peer.case
         code = close.code if close is not None else None
         shown = f"with code {code}" if how is Ended.CLOSE_FRAME else "by dropping TCP"
-        if peer.malformed and not peer.superseded:
+        if peer.malformed and peer.superseded:
+            return  # either may be the reason
+        if peer.malformed:
             clause = next((clause for clause in peer.malformed if clause == "ROB-3"), "")
             if how is Ended.DROPPED:
                 case.find(
@@ -639,3 +679,8 @@ _ORDER_WINDOW = 200
 
 def _age(debt: Debt) -> float:
     return debt.since
+
+
+def _is_trigger(debt: Debt, investigation: Investigation) -> bool:
+    """Whether this is the debt of some update, whichever it will be."""
+    return debt.event is not None and debt.event.data is None and debt.event.investigation is investigation

@@ -64,6 +64,8 @@ class _Tally:
     phases: list[PhaseResult] = field(default_factory=list)
     confirmed: list[ConfirmedFinding] = field(default_factory=list)
     refused_payloads: int = 0
+    unexamined: int = 0
+    """Suspicions for which no time was left, beside others that were confirmed."""
 
 
 class Run:
@@ -237,38 +239,46 @@ class Run:
         Once a kind of finding is laid to the clause that it belongs to in a plain scenario, more of
         the kind in special scenarios proves nothing new about those.
         """
-        groups: dict[tuple[str, str], list[tuple[Script, Case, Finding]]] = {}
+        groups: dict[tuple[str, str], Members] = {}
         for script, case in runs:
             for kind in dict.fromkeys(finding.kind for finding in case.findings):
                 finding = next(finding for finding in case.findings if finding.kind == kind)
                 if self._selected(finding.clause) or self._selected(script.clause):
                     groups.setdefault((kind, script.check), []).append((script, case, finding))
         examined: Counter[str] = Counter()
-        known = {(one.kind, one.clause) for one in self._tally.confirmed}
-
-        def order(item: tuple[tuple[str, str], list[tuple[Script, Case, Finding]]]) -> tuple[int, int]:
-            (kind, _), members = item
-            script = min((member[0] for member in members), key=lambda one: len(one.steps))
-            return (script.clause != BY_KIND[kind][0], len(script.steps))
-
-        for (kind, _), members in sorted(groups.items(), key=order):
-            default = BY_KIND[kind][0]
-            explained = (kind, default) in known or (
-                phase not in {"smoke", "coverage"} and any(k == kind for k, _ in known)
-            )
-            if explained or examined[kind] >= _EXAMINED_PER_KIND:
+        flaky: list[ConfirmedFinding] = []
+        for (kind, _), members in sorted(groups.items(), key=_plainest):
+            if self._explained(phase, kind, members) or examined[kind] >= _EXAMINED_PER_KIND:
+                continue
+            if self._time_left() <= 0 and self._tally.confirmed:
+                self._tally.unexamined += len(members)
                 continue
             examined[kind] += 1
             script, case, finding = min(members, key=lambda member: len(member[0].steps))
-            confirmed = await self._examiner.examine(
-                Suspicion(script, finding, case, phase, len(members) - 1)
-            )
-            if not self._selected(confirmed.clause) or (kind, confirmed.clause) in known:
-                continue
-            known.add((kind, confirmed.clause))
-            self._tally.confirmed.append(confirmed)
-            rate = f", {confirmed.reproduced} of {confirmed.attempts} times" if confirmed.flaky else ""
-            self._progress(f"  {confirmed.clause} {confirmed.level}: {confirmed.message}{rate}")
+            suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
+            confirmed = await self._examiner.examine(suspicion)
+            if confirmed.flaky:
+                flaky.append(confirmed)
+            else:
+                self._confirmed(confirmed)
+        steady = {one.kind for one in self._tally.confirmed}
+        for confirmed in flaky:
+            if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
+                self._confirmed(confirmed)
+
+    def _explained(self, phase: Phase, kind: str, members: Members) -> bool:
+        """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
+        known = {one.clause for one in self._tally.confirmed if one.kind == kind}
+        later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
+        return BY_KIND[kind][0] in known or bool(known and later)
+
+    def _confirmed(self, confirmed: ConfirmedFinding) -> None:
+        known = {(one.kind, one.clause) for one in self._tally.confirmed}
+        if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
+            return
+        self._tally.confirmed.append(confirmed)
+        rate = f", {confirmed.reproduced} of {confirmed.attempts} times" if confirmed.flaky else ""
+        self._progress(f"  {confirmed.clause} {confirmed.level}: {confirmed.message}{rate}")
 
     def _count(self, phase: Phase, runs: list[tuple[Script, Case]], seconds: float) -> None:
         counts = self._tally.cases.setdefault(phase, Counter())
@@ -321,6 +331,16 @@ class Run:
             "types_seen": dict(self._model.seen_types), "kinds_seen": dict(self._model.seen_kinds), "fields_seen": dict(self._model.seen_fields),
         }  # fmt: skip
         return made
+
+
+Members = list[tuple[Script, Case, Finding]]
+
+
+def _plainest(group: tuple[tuple[str, str], Members]) -> tuple[bool, int]:
+    """Sort key: scripts of the clause that the kind belongs to first, then the shortest."""
+    (kind, _), members = group
+    script = min((member[0] for member in members), key=lambda one: len(one.steps))
+    return script.clause != BY_KIND[kind][0], len(script.steps)
 
 
 class _Slots:
