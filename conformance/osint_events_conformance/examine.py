@@ -64,6 +64,7 @@ class Examiner:
             clause, BY_KIND[kind][1], kind, suspicion.phase, script.check, script.title, finding.message, finding.conn, finding.at,
             finding.expected, finding.got, reproduced + 1, attempts + 1,
             tuple(to_json(step) for step in script.steps), tuple(case.wire), suspicion.further,
+            salts=script.salts, mode=script.mode,
         )  # fmt: skip
 
     def _find(self, case: Case, kind: str) -> Finding | None:

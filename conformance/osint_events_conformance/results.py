@@ -52,6 +52,10 @@ class ConfirmedFinding:
     """Other findings of this kind that were not examined one by one."""
     repeat: str = ""
     """The command that repeats it, where a trace was written."""
+    salts: tuple[str, str] = ("", "")
+    """The script's salts, by which it gets fresh ids when it is run again (see `names`)."""
+    mode: str = "beside"
+    """The script's mode."""
 
     @property
     def flaky(self) -> bool:
