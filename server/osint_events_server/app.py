@@ -9,7 +9,7 @@ from aiohttp import WSCloseCode, web
 
 from osint_events_server.connection import Connection
 from osint_events_server.hub import Hub
-from osint_events_server.ingest import Ingest, Limits, Refused, unsupported_media_type
+from osint_events_server.ingest import Ingest, Limits, Refused, too_large, unsupported_media_type
 from osint_events_server.linger import Lingering
 from osint_events_server.settings import Settings
 from osint_events_server.store import EventStore, IdempotencyConflict, StoreUnavailable
@@ -47,7 +47,8 @@ class Service:
 
     def application(self) -> web.Application:
         """Return the routes."""
-        app = web.Application(client_max_size=self._settings.max_ingest_bytes)
+        # Inclusive or exclusive, as aiohttp's version has it: `_read` is exact.
+        app = web.Application(client_max_size=self._settings.max_ingest_bytes + 1)
         add = app.router.add_route
         add("GET", "/ws/{client_id:[^/]+}", self._guard(self._websocket))
         add("POST", "/investigations/{investigation_id:[^/]+}/events", self._guard(self._publish))
@@ -178,12 +179,14 @@ class Service:
         charset = request.charset
         if charset is not None and charset.lower() not in {"utf-8", "utf8", "us-ascii"}:
             raise unsupported_media_type("application/json")
+        limit = self._settings.max_ingest_bytes
         try:
-            return await request.read()
+            body = await request.read()
         except web.HTTPRequestEntityTooLarge as error:
-            limit = self._settings.max_ingest_bytes
-            message = f"a body may have {limit} bytes"
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "message_too_large", message) from error
+            raise too_large(f"a body may have {limit} bytes") from error
+        if len(body) > limit:
+            raise too_large(f"a body may have {limit} bytes")
+        return body
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

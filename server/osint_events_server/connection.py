@@ -1,4 +1,9 @@
-"""One WebSocket connection: its session, outbox and throttle on an aiohttp response."""
+"""One WebSocket connection: its session, inbox and outbox on an aiohttp response.
+
+What a client does wrong (ROB-2): malformed text is ignored, and said to the debug log alone. A binary message
+closes with 1003. aiohttp closes with 1002 what breaks RFC 6455, with 1007 what is no UTF-8, with 1009 what
+is over the limit. Who does not read what is sent is closed with 1013 or, reading nothing at all, aborted.
+"""
 
 import asyncio
 import logging

@@ -4,6 +4,8 @@ The bodies are those of `openapi.yaml`; the payload's rules are those of `event.
 compiled once.
 """
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +20,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 _SPACE = b" \t\n\r"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that stands for a character only in a pair
 _MAX_DETAIL = 200  # characters: a validator's message may quote the whole event
 
 
@@ -88,7 +91,7 @@ class Ingest:
         payloads: list[bytes] = []
         for line, payload in _lines(body):
             if len(payloads) == self._limits.events:
-                raise _too_large(f"a request may carry {self._limits.events} events")
+                raise too_large(f"a request may carry {self._limits.events} events")
             payloads.append(self._valid_event(investigation_id, payload, line=line))
         if not payloads:
             raise _invalid_json("the body holds no event")
@@ -110,11 +113,10 @@ class Ingest:
         return investigation_id, data
 
     def _valid_event(self, investigation_id: str, payload: bytes, *, line: int | None) -> bytes:
-        event, _ = self._parse(payload, nesting=self._limits.nesting, line=line)
-        try:
-            error = next(self._event.iter_errors(event), None)
-        except UnicodeEncodeError as surrogate:
-            raise _invalid("a string holds a lone surrogate", line=line) from surrogate
+        event, text = self._parse(payload, nesting=self._limits.nesting, line=line)
+        if _SURROGATE.search(text) and not _is_encodable(json.dumps(event, ensure_ascii=False)):
+            raise _invalid("a string holds a lone surrogate, which is no character", line=line)
+        error = next(self._event.iter_errors(event), None)
         if error is not None:
             raise _invalid(_shorten(error.message), line=line, path=_pointer(error.instance_path))
         if event.get("investigation_id", investigation_id) != investigation_id:
@@ -138,13 +140,18 @@ class Ingest:
 
     def _check_size(self, investigation_id: str, data: bytes, *, line: int | None = None) -> None:
         if len(frames.update(investigation_id, data)) > self._limits.event_bytes:
-            raise _too_large(f"the message of an event may have {self._limits.event_bytes} bytes", line=line)
+            raise too_large(f"the message of an event may have {self._limits.event_bytes} bytes", line=line)
 
 
 def unsupported_media_type(*allowed: str) -> Refused:
     """Return the refusal of a `Content-Type` that is none of the allowed ones."""
     message = f"send {' or '.join(allowed)}, in UTF-8"
     return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+
+
+def too_large(message: str, *, line: int | None = None) -> Refused:
+    """Return the refusal of a body, or of one event of it."""
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "message_too_large", message, line=line)
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -176,7 +183,3 @@ def _invalid_json(message: str, *, line: int | None = None) -> Refused:
 
 def _invalid(message: str, *, line: int | None = None, path: str | None = None) -> Refused:
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_message", message, line=line, path=path)
-
-
-def _too_large(message: str, *, line: int | None = None) -> Refused:
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "message_too_large", message, line=line)

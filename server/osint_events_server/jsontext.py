@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_FLOAT_DIGITS = sys.float_info.max_10_exp
+_MAX_INT_DIGITS = 18  # what fits into 64 bits, for whoever looks at the value next
 
 
 class InvalidJSON(ValueError):
@@ -21,7 +21,7 @@ class InvalidJSON(ValueError):
 def parse(text: str, *, max_nesting: int) -> Any:
     """Return the value of a JSON text.
 
-    Numbers beyond an IEEE double become the largest double of their sign.
+    Integers beyond 64 bits become doubles, and numbers beyond a double the largest one of their sign.
 
     Args:
         text: the whole text.
@@ -97,8 +97,7 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> float:
-    # Converting to `int` takes time in the square of the digits, and Python refuses beyond 4300 of them.
-    return int(text) if len(text) <= _FLOAT_DIGITS else _float(text)
+    return int(text) if len(text) <= _MAX_INT_DIGITS else _float(text)
 
 
 _decoder = json.JSONDecoder(

@@ -72,7 +72,6 @@ def test_the_number_of_events_is_limited(ingest: Ingest) -> None:
         ({"progress": "0.5"}, "/progress"),
         ({"investigation_id": "y"}, "/investigation_id"),
         ({"investigation_id": "X"}, "/investigation_id"),
-        ({"investigation_id": "\ud800"}, "/investigation_id"),
         ([], ""),
         ("text", ""),
     ],
@@ -92,8 +91,14 @@ def test_a_number_beyond_a_double_is_compared_all_the_same(number: str) -> None:
     assert ingest.events("x", event, content_type=JSON) == (event,)
 
 
-def test_a_name_that_utf8_cannot_carry_is_refused(ingest: Ingest) -> None:
-    assert refusal(ingest, r'{"\ud800": 1}').status is HTTPStatus.UNPROCESSABLE_ENTITY
+@pytest.mark.parametrize("event", [r'{"\ud800": 1}', r'{"a": ["\uDFFF"]}', r'{"a": "\udd8a\ud83e"}'])
+def test_a_string_that_utf8_cannot_carry_is_refused(ingest: Ingest, event: str) -> None:
+    assert refusal(ingest, event).status is HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def test_a_pair_of_surrogates_is_one_character_as_any_other(ingest: Ingest) -> None:
+    event = rb'{"\ud83e\udd8a": "\uD83E\uDD8A"}'
+    assert ingest.events("x", event, content_type=JSON) == (event,)
 
 
 def test_a_path_is_a_json_pointer() -> None:

@@ -67,7 +67,8 @@ def test_many_brackets_side_by_side_or_in_text_are_no_depth() -> None:
         ("-1e999", -sys.float_info.max),
         ("9" * 10_000, sys.float_info.max),
         ("-" + "9" * 10_000, -sys.float_info.max),
-        ("9" * 100, int("9" * 100)),
+        ("9" * 100, 1e100),
+        ("9" * 18, int("9" * 18)),
     ],
 )
 def test_numbers_beyond_a_double_become_the_largest_of_their_sign(text: str, value: float) -> None:
