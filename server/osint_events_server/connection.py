@@ -171,7 +171,7 @@ class Connection:
     async def _flush(self) -> None:
         """Move what waits to the transport as the peer reads."""
         try:
-            while self._outbox:
+            while self._outbox and not self._transport.is_closing():
                 if self._transport.get_write_buffer_size() <= self._high_water:
                     self._transport.write(self._outbox.take().wire)
                 elif not await self._drained():
