@@ -198,8 +198,10 @@ class Executor:
                 await self._resume(running, step)
             case s.Pause(seconds):
                 await asyncio.sleep(seconds)
-            case s.Settle():
+            case s.Settle(fence=True):
                 await self._settle(running, last=False)
+            case s.Settle():
+                await self._caught_up(running)
 
     def _peer(self, running: _Running, name: str) -> Peer:
         peer = running.peers[name]
@@ -261,13 +263,11 @@ class Executor:
         peer = self._peer(running, steps[0].conn)
         for step in steps:
             self._announce(running, step)
-        before = self.clock()
         peer.link.write(data)
         await peer.link.drain()
         if any(isinstance(step, s.Subscribe) and step.wait for step in steps):
             debts = [debt for _, debt in peer.unconfirmed]
-            if await self._until(running, lambda: not any(debt in peer.debts for debt in debts)):
-                self.pace.measured(self.clock() - before)
+            await self._until(running, lambda: not any(debt in peer.debts for debt in debts))
 
     async def _pieces(self, running: _Running, step: s.Pieces) -> None:
         peer = self._peer(running, step.step.conn)
@@ -376,11 +376,8 @@ class Executor:
     # Fences and deadlines
 
     async def _settle(self, running: _Running, *, last: bool) -> None:
-        if running.publishes:
-            await asyncio.gather(*running.publishes)
-            running.publishes.clear()
+        await self._caught_up(running)
         case = running.case
-        await self._collect(running)
         names = Names(self._rng)
         fenced: set[str] = set()
         for name, peer in running.peers.items():
@@ -402,17 +399,18 @@ class Executor:
             running.publishes.append(
                 asyncio.create_task(self._emit(running, s.Publish(investigation_id, data)))
             )
-        await asyncio.gather(*running.publishes)
-        running.publishes.clear()
-        await self._collect(running)
+        await self._caught_up(running)
         await asyncio.sleep(self.pace.grace)
         self.model.fence_passed(case)
 
+    async def _caught_up(self, running: _Running) -> None:
+        """Wait until all that was published is delivered."""
+        await asyncio.gather(*running.publishes)
+        running.publishes.clear()
+        await self._collect(running)
+
     async def _collect(self, running: _Running) -> None:
-        before = self.clock()
-        if await self._until(running, lambda: running.case.settled):
-            self.pace.measured(self.clock() - before)
-        else:
+        if not await self._until(running, lambda: running.case.settled):
             self.model.overdue(running.case, self.clock())
 
     async def _until(self, running: _Running, done: Callable[[], bool]) -> bool:
@@ -427,6 +425,7 @@ class Executor:
             except TimeoutError:
                 pass
             if case.progressed_at != seen:
+                self.pace.measured(self.ticker.seconds - since)
                 seen, since = case.progressed_at, self.ticker.seconds
             limit = self.pace.deadline * running.patience
             if self.ticker.seconds - since <= limit:
@@ -440,7 +439,7 @@ class Executor:
         return True
 
     async def _sign_of_life(self) -> None:
-        """Before something counts as missing: is the server alive, or does it stall as a whole?"""
+        """Before something counts as missing, see whether the server is alive or stalls as a whole."""
         try:
             link = await Link.open(
                 self.endpoint, Names(self._rng).client("alive"), self.clock, within=_LIFE_WITHIN

@@ -12,13 +12,14 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from websockets.frames import Close
 
 from osint_events_conformance import values
 from osint_events_conformance.findings import Finding, WireEntry
-from osint_events_conformance.wire import Ended, Link, Text
+from osint_events_conformance.wire import Ended, Link, Message, Text
 
 Fallback = Literal["on", "off", "any"]
 Problem = Callable[[dict[str, Any]], str | None]
@@ -26,6 +27,7 @@ Problem = Callable[[dict[str, Any]], str | None]
 
 ALLOWED_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009})
 """ROB-2; 4xxx codes are allowed too."""
+_REMEMBERED = 256
 _KEPT_WIRE = 600
 _KEPT_TEXT = 2000
 
@@ -158,7 +160,8 @@ class Model:
 
     def __init__(self, fallback: Fallback, problem: Problem, clear_after: float = 1.0) -> None:
         self.fallback = fallback
-        self.problem = problem
+        self._problem = lru_cache(maxsize=_REMEMBERED)(lambda message: problem(message.value))
+        self._key = lru_cache(maxsize=_REMEMBERED)(_data_key)
         self.clear_after = clear_after
         """Seconds after the end of an investigation's last subscriber until the fallback is owed."""
         self.investigations: dict[str, Investigation] = {}
@@ -194,6 +197,8 @@ class Model:
             subscription = Subscription(at)
             peer.subscriptions[investigation_id] = subscription
             investigation.subscriptions[peer] = subscription
+        for event in investigation.events:
+            self._forgive_fallback(event)
         debt = self._owe(peer, "unconfirmed", values.show(investigation_id), at)
         peer.unconfirmed.append((investigation_id, debt))
 
@@ -254,25 +259,18 @@ class Model:
         """Judge one data message from the server."""
         case = peer.case
         case.cases["MSG-1"] += 1
-        if text.problem is not None:
-            case.find(
-                "no_object",
-                f"a server message is {text.problem}",
-                peer.name,
-                text.at,
-                got=text.raw[:_KEPT_TEXT],
-            )
+        message, got = text.message, text.raw[:_KEPT_TEXT]
+        if message.problem is not None:
+            case.find("no_object", f"a server message is {message.problem}", peer.name, text.at, got=got)
             return
-        if text.repeated_names:
-            case.find(
-                "repeated_names", "an object repeats a name", peer.name, text.at, got=text.raw[:_KEPT_TEXT]
-            )
+        if message.repeated_names:
+            case.find("repeated_names", "an object repeats a name", peer.name, text.at, got=got)
         type_ = text.value["type"]
         self.seen_types[type_] += 1
         if type_ not in ("subscription_confirmed", "investigation_update"):
             return
         case.cases["MSG-2"] += 1
-        problem = self.problem(text.value)
+        problem = self._problem(message)
         if problem is not None:
             case.find(
                 "schema",
@@ -363,6 +361,13 @@ class Model:
             return False
         return investigation.last_end is None or at - investigation.last_end > self.clear_after
 
+    def _forgive_fallback(self, event: Event) -> None:
+        """Somebody subscribes before the broadcast came: either outcome is right now (DEL-3)."""
+        for peer, debt in list(event.debts.items()):
+            if debt.kind == "fallback_lost":
+                peer.debts.discard(debt)
+                del event.debts[peer]
+
     def _confirmed(self, peer: Peer, investigation_id: str, at: float) -> None:
         case = peer.case
         for index, (waiting, debt) in enumerate(peer.unconfirmed):
@@ -408,9 +413,9 @@ class Model:
         if investigation is None:
             return  # another publisher's: the server may serve others while it is tested
         if investigation.triggers:
-            event = self._observed(peer, investigation, data, text.at)
+            event = self._observed(peer, investigation, text)
         else:
-            event = self._match(peer, investigation, data)
+            event = self._match(peer, investigation, text)
         if event is None:
             self._unmatched(peer, investigation, text)
         elif peer in event.received:
@@ -418,9 +423,10 @@ class Model:
         else:
             self._delivered(peer, event, text)
 
-    def _match(self, peer: Peer, investigation: Investigation, data: dict[str, Any]) -> Event | None:
+    def _match(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """The published event that this is; of equal ones, the one that is owed, else the latest that is new."""
-        found = investigation.by_key.get(values.key(data), [])
+        data = text.value["data"]
+        found = investigation.by_key.get(self._key(text.message), [])
         if not found and data.get("investigation_id") == investigation.id:
             bare = {name: value for name, value in data.items() if name != "investigation_id"}
             found = investigation.by_key.get(values.key(bare), [])
@@ -428,14 +434,13 @@ class Model:
         new = next((event for event in reversed(found) if peer not in event.received), None)
         return owed or new or (found[-1] if found else None)
 
-    def _observed(
-        self, peer: Peer, investigation: Investigation, data: dict[str, Any], at: float
-    ) -> Event | None:
+    def _observed(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """An event that the checker did not write: whoever else was subscribed is owed it as well.
 
         As many equal ones may come as there were triggers; one more is a duplicate.
         """
-        equal = investigation.by_key.setdefault(values.key(data), [])
+        data, at = text.value["data"], text.at
+        equal = investigation.by_key.setdefault(self._key(text.message), [])
         owed = next((event for event in equal if peer in event.debts), None)
         if owed is not None:
             return owed
@@ -675,6 +680,10 @@ class Model:
 
 
 _ORDER_WINDOW = 200
+
+
+def _data_key(message: Message) -> values.Key:
+    return values.key(message.value["data"])
 
 
 def _age(debt: Debt) -> float:

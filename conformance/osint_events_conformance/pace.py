@@ -1,4 +1,4 @@
-"""Time as the checks see it: deadlines from what was measured, and a clock that does not run while we stall."""
+"""Time as the checks see it: deadlines from what was measured, and a clock that stops while we stall."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TICK = 0.02
 """Seconds between two ticks of the `Ticker`."""
 _SHORTEST_DEADLINE = 1.0
 _ROUND_TRIPS_TO_A_DEADLINE = 25
-_SLOWEST_TO_A_DEADLINE = 6
+_SLOWEST_TO_A_DEADLINE = 5
 _SHORTEST_GRACE = 0.03
 _LONGEST_GRACE = 1.0
 
@@ -26,10 +26,10 @@ class Pace:
     round_trip: float = 0.01
     """A quiet round trip, measured at the start."""
     slowest: float = 0.0
-    """The slowest answer that did come, under load too."""
+    """The longest silence before something owed did come, under load too."""
 
     def measured(self, seconds: float) -> None:
-        """Take note of an answer that took this long."""
+        """Take note of a silence that ended well."""
         self.slowest = max(self.slowest, seconds)
 
     @property

@@ -132,6 +132,8 @@ class RunResult:
     """Why nothing could be tested, in one line."""
     usage: str | None = None
     """What was wrong with the request itself (a known-failing pattern that matches nothing)."""
+    runner_fault: str | None = None
+    """A traceback: the runner itself failed, so that nothing it says is a verdict."""
     notes: list[str] = field(default_factory=list)
     """What a reader must know to read the verdict: what a trigger cannot prove, payloads refused."""
     coverage: dict[str, Any] = field(default_factory=dict)
@@ -151,6 +153,8 @@ class RunResult:
     @property
     def verdict(self) -> Verdict:
         """The verdict. A violation found counts even where testing could not be finished."""
+        if self.runner_fault:
+            return "could_not_test"
         if self.violations:
             return "violations"
         return "could_not_test" if self.could_not_test else "conforms"
@@ -172,7 +176,11 @@ class RunResult:
             return self.usage
         parts = []
         for level in ("MUST", "SHOULD"):
-            binding = [result for result in self.clauses if result.clause.level == level]
+            binding = [
+                result
+                for result in self.clauses
+                if result.clause.level == level and result.clause.subject != "client"
+            ]
             tested = [result for result in binding if result.outcome not in NOT_TESTED]
             broken = [result for result in tested if result.outcome != "passed"]
             kept = f"{len(broken)} not kept: {_ids(broken)}" if broken else "all kept"
@@ -183,6 +191,8 @@ class RunResult:
             parts.append(text)
         head = {"conforms": "CONFORMS", "violations": "VIOLATIONS", "could_not_test": "COULD NOT TEST"}
         line = f"{head[self.verdict]}: {'; '.join(parts)}"
+        if self.runner_fault:
+            return f"{line} (the runner itself failed: {self.runner_fault.strip().splitlines()[-1]})"
         return f"{line} ({self.could_not_test})" if self.could_not_test else line
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class Run:
         self._started = time.monotonic()
         self._connections = _Slots(_MOST_CONNECTIONS)
         self._reasons: dict[str, str] = {}
+        self._faults: list[BaseException] = []
         self._long: list[asyncio.Task[tuple[Script, Case]]] = []
 
     async def run(self) -> RunResult:
@@ -97,15 +99,25 @@ class Run:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         selected = [clause for clause in contract.clauses() if self._selected(clause.id)]
         cannot: str | None = None
+        asyncio.get_running_loop().set_exception_handler(self._own_fault)
         try:
             await self._executor.start()
             await self._smoke()
             if not self._stopped:
                 await self._executor.stand_by()
-                await self._coverage()
+                drawing = self._draw()
+                try:
+                    await self._coverage()
+                    fuzz, scenarios = await drawing
+                finally:
+                    drawing.cancel()
+                await self._phase("fuzz", fuzz)
+                await self._phase("stateful", scenarios)
                 await self._finish_long()
         except (CannotTest, TriggerFailed) as error:
             cannot = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not pass for a verdict
+            self._faults.append(error)
         finally:
             for task in self._long:
                 task.cancel()
@@ -113,6 +125,10 @@ class Run:
             await self._executor.close()
             await self._trigger.close()
         return self._result(selected, started, cannot)
+
+    def _own_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Keep an exception that nobody caught: a fault of the runner, which is no finding."""
+        self._faults.append(context.get("exception") or RuntimeError(context["message"]))
 
     # Phases
 
@@ -188,6 +204,21 @@ class Run:
             if script.mode == "long":
                 self._long.append(asyncio.create_task(self._long_script(script)))
         await self._phase("coverage", scripts)
+
+    def _draw(self) -> asyncio.Task[tuple[list[Script], list[Script]]]:
+        """Draw the cases of the later phases in a thread, while the coverage phase waits for answers."""
+        kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback)
+        examples, emits = self.settings.examples, self._trigger.can_emit
+        payloads = self._trigger.controls_payload
+
+        def draw() -> tuple[list[Script], list[Script]]:
+            from osint_events_conformance import generate  # noqa: PLC0415 - Hypothesis is slow to import
+
+            drawn = list(generate.fuzz(kit, examples, payloads=payloads))
+            scenarios = list(generate.scenarios(kit, examples // 3)) if payloads else []
+            return [one for one in drawn if emits or not suite.publishes(one)], scenarios
+
+        return asyncio.create_task(asyncio.to_thread(draw))
 
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script)
@@ -323,6 +354,12 @@ class Run:
             self._endpoint.url, self.seed, started, time.monotonic() - self._started, results, self._tally.phases,
             strict=self.settings.strict, options=self.settings.redacted(), could_not_test=cannot,
         )  # fmt: skip
+        if self._faults:
+            made.runner_fault = "".join(traceback.format_exception(self._faults[0]))
+        if self._tally.unexamined:
+            made.notes.append(
+                f"{self._tally.unexamined} more suspicions were not examined: the time was over"
+            )
         if self._tally.refused_payloads:
             made.notes.append(
                 f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"

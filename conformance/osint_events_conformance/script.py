@@ -194,9 +194,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Wait until everything that must have come has come, then put a fence behind what must not."""
+    """Wait until everything that must have come has come, then put a `fence` behind what must not."""
 
     kind: ClassVar[str] = "settle"
+    fence: bool = True
 
 
 Step = (

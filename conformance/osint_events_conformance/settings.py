@@ -1,20 +1,31 @@
 """Every setting of a run, said once: flags, the TOML table, its published schema and the help follow.
 
-`python -m osint_events_conformance.settings` prints the schema of the TOML table.
+`python -m osint_events_conformance.settings` prints the schema of the TOML table, which is published as
+`settings.schema.json` beside this file; the pytest plugin's options are made from that.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
+import shlex
 import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from osint_events import contract
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.wire import Endpoint
@@ -26,10 +37,16 @@ class SettingsError(Exception):
     """A setting is wrong; the message is one line that says which, where, and what is expected."""
 
 
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("it holds control characters")
+    return value
+
+
 class Settings(BaseModel):
     """What a run does. Times are in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     url: str = Field(
         description="The channel without its last segment, ws://HOST:PORT/ws; a client_id is appended."
@@ -67,8 +84,12 @@ class Settings(BaseModel):
         None, description="File of clause ids or globs, one a line, that are known to fail."
     )
     header: tuple[str, ...] = Field((), description="Header of every request, 'Name: value'.")
-    subprotocol: str | None = Field(None, description="WebSocket subprotocol to offer.")
-    origin: str | None = Field(None, description="Origin header of the handshake.")
+    subprotocol: Annotated[str, AfterValidator(_one_line)] | None = Field(
+        None, description="WebSocket subprotocol to offer."
+    )
+    origin: Annotated[str, AfterValidator(_one_line)] | None = Field(
+        None, description="Origin header of the handshake."
+    )
     cacert: Path | None = Field(None, description="PEM file of certificates to trust, for wss and https.")
     cert: Path | None = Field(None, description="PEM file of the client's certificate.")
     key: Path | None = Field(None, description="PEM file of the client's key.")
@@ -80,9 +101,11 @@ class Settings(BaseModel):
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-            raise ValueError(f"{value!r} is no ws:// or wss:// URL")
+        parts = _url(value, "ws", "wss")
+        if parts.query or parts.fragment:
+            raise ValueError(
+                f"{value!r} has a {'query' if parts.query else 'fragment'}; a client_id is appended to it"
+            )
         return value
 
     @field_validator("inject")
@@ -103,6 +126,7 @@ class Settings(BaseModel):
     def _check_trigger_command(cls, value: str | None) -> str | None:
         if value is not None:
             _has_placeholder(value)
+            shlex.split(value)  # its ValueError says what is wrong: no closing quotation
         return value
 
     @field_validator("header")
@@ -110,7 +134,7 @@ class Settings(BaseModel):
     def _check_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for line in value:
             name, colon, _ = line.partition(":")
-            if not colon or not name.strip() or "\n" in line or "\r" in line:
+            if not colon or not name.strip().isascii() or not name.strip() or not line.isprintable():
                 raise ValueError(f"{name!r} is no 'Name: value'")
         return value
 
@@ -159,6 +183,12 @@ class Settings(BaseModel):
         """The server under test."""
         return Endpoint(self.url, self.headers, self.origin, self.subprotocol, self.tls())
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in any file: the headers' values, and their last words (`Bearer X`)."""
+        values = [value for value in self.headers.values() if value]
+        return tuple(dict.fromkeys([*values, *(value.split()[-1] for value in values)]))
+
     def redacted(self) -> dict[str, Any]:
         """What reports and traces may show: everything but the values of headers."""
         shown = self.model_dump(mode="json", exclude_defaults=True)
@@ -167,10 +197,19 @@ class Settings(BaseModel):
         return shown
 
 
-def _http_url(value: str) -> str:
+def _url(value: str, *schemes: str) -> SplitResult:
+    """The parts of a URL of one of two schemes. Raises ValueError."""
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{value!r} is no http:// or https:// URL")
+    if parts.scheme not in schemes or not parts.hostname or not value.isprintable():
+        raise ValueError(f"{value!r} is no {schemes[0]}:// or {schemes[1]}:// URL")
+    _ = parts.port  # raises for one that is no number up to 65535
+    if parts.username or parts.password:
+        raise ValueError("credentials belong into --header 'Authorization: …', which reports leave out")
+    return parts
+
+
+def _http_url(value: str) -> str:
+    _url(value, "http", "https")
     return value
 
 
@@ -179,9 +218,14 @@ def _has_placeholder(value: str) -> None:
         raise ValueError("it does not say where the {investigation_id} goes")
 
 
+def toml_key(name: str) -> str:
+    """A setting's key in the TOML table: its flag without the dashes before it."""
+    return name.replace("_", "-")
+
+
 def flag(name: str) -> str:
     """The command line's flag of a setting."""
-    return f"--{name.replace('_', '-')}"
+    return f"--{toml_key(name)}"
 
 
 def load(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
@@ -204,10 +248,13 @@ def _describe(item: Any, flags: Mapping[str, Any], config: Path | None) -> str:
     if not item["loc"]:
         return str(problem)
     name = str(item["loc"][0])
+    if name in flags:
+        return f"{name.upper() if name == 'url' else flag(name)}: {problem}"
+    key = toml_key(name)
     if name not in Settings.model_fields:
-        problem = "no such setting"
-    where = name.upper() if name == "url" else flag(name)
-    return f"{where if name in flags else f'{config}: {name}'}: {problem}"
+        close = difflib.get_close_matches(key, [toml_key(one) for one in Settings.model_fields], 1, 0.5)
+        problem = f"no such setting{f'; is {close[0]} meant?' if close else ''}"
+    return f"{config}: {key}: {problem}"
 
 
 def _table(config: Path) -> dict[str, Any]:
@@ -223,16 +270,31 @@ def _table(config: Path) -> dict[str, Any]:
             raise SettingsError(f"{config}: there is no table [{'.'.join(TABLE)}]")
     if not isinstance(found, dict):
         raise SettingsError(f"{config}: [{'.'.join(TABLE)}] is no table")
-    return {name.replace("-", "_"): value for name, value in found.items()}
+    return {_NAMES.get(key, key): value for key, value in found.items()}
+
+
+_NAMES = {toml_key(name): name for name in Settings.model_fields}
 
 
 def schema() -> str:
     """The JSON Schema of the TOML table, as text."""
-    made = Settings.model_json_schema()
-    made["title"] = "osint-events conformance settings"
-    made["description"] = f"The table [{'.'.join(TABLE)}] of a TOML file."
-    made.pop("required", None)
+    fields = Settings.model_json_schema()["properties"]
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "osint-events conformance settings",
+        "description": f"The table [{'.'.join(TABLE)}] of a TOML file.",
+        "type": "object",
+        "properties": {toml_key(name): _without_null(field) for name, field in fields.items()},
+        "additionalProperties": False,
+    }
     return json.dumps(made, indent=2) + "\n"
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """A property as TOML can hold it: what is absent there is not null."""
+    kept = {name: value for name, value in field.items() if name not in {"anyOf", "title", "default"}}
+    kept |= next((one for one in field.get("anyOf", ()) if one != {"type": "null"}), {})
+    return kept if field.get("default") is None else kept | {"default": field["default"]}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol, Self
 from urllib.parse import quote
@@ -30,6 +31,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """More than any server of this protocol sends (outbound events are at most 256 KiB): a bound, not a rule."""
 
 _LEFT_OPEN = 1.0
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,36 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A data message from the server, reassembled. `value` is what its JSON means."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Message:
+    """What a data message says. One object for all equal messages that come close together.
 
-    at: float
+    `value` is what its JSON means; `problem` is why it is not one RFC 8259 object in a text frame
+    with a string `type`, or None.
+    """
+
     raw: str
     value: Any
     problem: str | None
-    """Why it is not one RFC 8259 object in a text frame with a string `type`, or None."""
-    repeated_names: bool
+    repeated_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A data message from the server, reassembled, and when it came."""
+
+    at: float
+    message: Message
+
+    @property
+    def raw(self) -> str:
+        """The message's text."""
+        return self.message.raw
+
+    @property
+    def value(self) -> Any:
+        """What the message's JSON means."""
+        return self.message.value
 
 
 class Listener(Protocol):
@@ -319,7 +341,7 @@ class Link(asyncio.Protocol):
             if frame.fin:
                 payload = b"".join(self._fragments)
                 self._fragments.clear()
-                message = _parse(payload, binary=self._message_opcode is Opcode.BINARY, at=self.clock())
+                message = Text(self.clock(), _parse(payload, binary=self._message_opcode is Opcode.BINARY))
                 self._tell(lambda listener: listener.text(message))
         elif opcode is Opcode.PONG:
             payload = bytes(frame.data)
@@ -364,8 +386,12 @@ def _reject_constant(name: str) -> None:
     raise _NotJSON(f"{name} is no JSON (RFC 8259)")
 
 
-def _parse(payload: bytes, *, binary: bool, at: float) -> Text:
-    """Judge the form of one message (MSG-1); its meaning is the model's business."""
+@lru_cache(maxsize=_REMEMBERED)
+def _parse(payload: bytes, *, binary: bool) -> Message:
+    """Judge the form of one message (MSG-1); its meaning is the model's business.
+
+    Cached, since an event reaches many connections in the same bytes.
+    """
     repeated = False
 
     def pairs(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -377,17 +403,17 @@ def _parse(payload: bytes, *, binary: bool, at: float) -> Text:
     try:
         raw = payload.decode()
     except UnicodeDecodeError as error:
-        return Text(at, payload.decode(errors="replace"), None, f"invalid UTF-8: {error}", repeated)
+        return Message(payload.decode(errors="replace"), None, f"invalid UTF-8: {error}")
     if binary:
-        return Text(at, raw, None, "a binary frame", repeated)
+        return Message(raw, None, "a binary frame")
     try:
         value = json.loads(raw, object_pairs_hook=pairs, parse_constant=_reject_constant)
     except RecursionError:
-        return Text(at, raw, None, "nested too deeply to be read", repeated)
+        return Message(raw, None, "nested too deeply to be read")
     except ValueError as error:
-        return Text(at, raw, None, f"not one JSON text: {error}", repeated)
+        return Message(raw, None, f"not one JSON text: {error}")
     if not isinstance(value, dict):
-        return Text(at, raw, value, "no JSON object", repeated)
+        return Message(raw, value, "no JSON object")
     if not isinstance(value.get("type"), str):
-        return Text(at, raw, value, "no string `type`", repeated)
-    return Text(at, raw, value, None, repeated)
+        return Message(raw, value, "no string `type`")
+    return Message(raw, value, None, repeated)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from osint_events_conformance.model import Fallback
 from osint_events_conformance.names import Names
-from osint_events_conformance.script import Connect, Publish, Script, Step, Subscribe, flat
+from osint_events_conformance.script import Connect, Publish, Script, Settle, Step, Subscribe, flat
 
 _SECTIONS = ("connection", "subscribing", "robustness", "slow", "events", "delivery")
 
@@ -101,3 +101,16 @@ def event(kind: str | None = "investigation_started", **fields: object) -> str:
 def subscriber(conn: str, client_id: str, *investigation_ids: str) -> list[Step]:
     """Steps that connect and subscribe."""
     return [Connect(conn, client_id), *(Subscribe(conn, one) for one in investigation_ids)]
+
+
+def delivered(n: Names, title: str, payloads: list[str], *, exact: bool = False) -> Scenario:
+    """Each payload for an investigation of its own, so that none can be taken for another."""
+    several = [n.id(f"{number}") for number in range(len(payloads))]
+    steps: list[Step] = [Connect("a", n.client("a")), Connect("b", n.client("b"))]
+    for one in several:
+        steps += [Subscribe("a", one, wait=False), Subscribe("b", one, wait=False)]
+    steps += [Settle()]
+    steps += [
+        Publish(one, payload, wait=False, exact=exact) for one, payload in zip(several, payloads, strict=True)
+    ]
+    return n, title, steps

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from osint_events_conformance.names import Names
-from osint_events_conformance.script import Connect, Publish, Settle, Step, Subscribe
-from osint_events_conformance.suite import Kit, Scenario, check, event, subscriber
+from osint_events_conformance.script import Publish
+from osint_events_conformance.suite import Kit, Scenario, check, delivered, event, subscriber
 
 KINDS = (
     "investigation_started", "investigation_completed", "investigation_paused", "investigation_resumed", "investigation_stopped",
@@ -73,38 +72,25 @@ def structures() -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
-def _delivered(n: Names, title: str, payloads: list[str], *, exact: bool = False) -> Scenario:
-    """Each payload for an investigation of its own, so that none can be taken for another."""
-    several = [n.id(f"{number}") for number in range(len(payloads))]
-    steps: list[Step] = [Connect("a", n.client("a")), Connect("b", n.client("b"))]
-    for one in several:
-        steps += [Subscribe("a", one, wait=False), Subscribe("b", one, wait=False)]
-    steps += [Settle()]
-    steps += [
-        Publish(one, payload, wait=False, exact=exact) for one, payload in zip(several, payloads, strict=True)
-    ]
-    return n, title, steps
-
-
 @check("EVT-1", needs_payload=True)
 def payloads_of_every_kind_are_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
     """Known, deployed and other kinds, with and without the documented fields, and with the id mirrored."""
     n = kit.names()
     payloads = [event(kind, message="m", extra=[1, {"a": None}]) for kind in KINDS]
     payloads += [event(kind) for kind in KINDS] + [event(None, message="no type"), event(None)]
-    yield _delivered(n, "every kind", payloads)
+    yield delivered(n, "every kind", payloads)
     n = kit.names()
     mirrored = [
         event(kind, investigation_id=n.id(f"{number}"), message="m") for number, kind in enumerate(KINDS)
     ]
-    yield _delivered(n, "the id mirrored in data", mirrored)
+    yield delivered(n, "the id mirrored in data", mirrored)
     n = kit.names()
     legacy = [
         {"event": "task_completed", "task_id": "t"}, {"event": "x"}, {"type": "", "event": "task_failed", "task_id": "t"},
         {"status": "running", "message": "Investigation started"}, {"status": "running", "message": "startup"}, {"type": 5}, {"type": ["x"]},
         {"type": {"a": 1}}, {"type": False}, {"status": 7}, {"message": 1.5}, {"name": ["a"]}, {"task_id": 12}, {"progress": 42}, {"progress": "0.5"},
     ]  # fmt: skip
-    yield _delivered(
+    yield delivered(
         n, "legacy shapes, and types that no publisher should send", [json.dumps(item) for item in legacy]
     )
 
@@ -114,17 +100,17 @@ def text_is_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
     """All Unicode, in values and names, raw and escaped."""
     for title, texts in STRINGS.items():
         payloads = [event("finding", message=text, name=text, a={"b": [text, text]}) for text in texts]
-        yield _delivered(kit.names(), f"text: {title}", payloads)
+        yield delivered(kit.names(), f"text: {title}", payloads)
         escaped = [json.dumps({"type": "task_progress", "task_id": "t", "message": text}) for text in texts]
-        yield _delivered(kit.names(), f"escaped text: {title}", escaped)
+        yield delivered(kit.names(), f"escaped text: {title}", escaped)
         names = [json.dumps({f"n{text}": 1, "status": text}, ensure_ascii=False) for text in texts]
-        yield _delivered(kit.names(), f"names: {title}", names)
+        yield delivered(kit.names(), f"names: {title}", names)
 
 
 @check("EVT-1", needs_payload=True)
 def numbers_are_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
     """Equal as IEEE doubles: subnormal, largest, beyond 2^31 and 2^53, and progress to its last digit."""
-    yield _delivered(kit.names(), "numbers", [event("finding", n=number, a=[number]) for number in NUMBERS])
+    yield delivered(kit.names(), "numbers", [event("finding", n=number, a=[number]) for number in NUMBERS])
     steps = [
         0,
         1,
@@ -142,18 +128,18 @@ def numbers_are_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
         0.005,
         0.995,
     ]
-    yield _delivered(kit.names(), "progress", [event("task_progress", progress=step) for step in steps])
+    yield delivered(kit.names(), "progress", [event("task_progress", progress=step) for step in steps])
 
 
 @check("EVT-1", needs_payload=True)
 def structures_are_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
     """Empty containers, nulls, odd names, order and repetition in arrays, depth and width."""
     for title, payloads in structures().items():
-        yield _delivered(kit.names(), title, [json.dumps(item, ensure_ascii=False) for item in payloads])
+        yield delivered(kit.names(), title, [json.dumps(item, ensure_ascii=False) for item in payloads])
         typed = [
             json.dumps({"type": "task_completed", "task_id": "t-7", "result": item}) for item in payloads
         ]
-        yield _delivered(kit.names(), f"{title}, within a task's result", typed)
+        yield delivered(kit.names(), f"{title}, within a task's result", typed)
 
 
 @check("EVT-1", needs_payload=True)
@@ -163,12 +149,12 @@ def large_payloads_are_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
         event("finding", message="x" * size)
         for size in (20, 25, 40, 60, 80, 100, 120, 130, 900, 1400, 4000, 8100, 16_000, 16_300, 32_000, 32_700, 48_000, 60_000, 65_000)
     ]  # fmt: skip
-    yield _delivered(kit.names(), "large text", payloads)
+    yield delivered(kit.names(), "large text", payloads)
     wide: list[dict[str, Any]] = [
         {"a": ["text"] * 5000}, {"a": list(range(10_000))}, {f"k{i}": {"v": [i]} for i in range(2000)}, {"m": "é" * 30_000}, {"m": "😀" * 15_000},
         {"m": "\\" * 15_000}, {"m": '"' * 15_000}, {"a": [{"id": i, "tags": []} for i in range(1500)]},
     ]  # fmt: skip
-    yield _delivered(kit.names(), "large structures", [json.dumps(item, ensure_ascii=False) for item in wide])
+    yield delivered(kit.names(), "large structures", [json.dumps(item, ensure_ascii=False) for item in wide])
     n = kit.names()
     yield n, "a large event between small ones", [
         *subscriber("a", n.client(), n.id()),
@@ -179,7 +165,7 @@ def large_payloads_are_delivered_as_published(kit: Kit) -> Iterator[Scenario]:
 @check("EVT-6", needs_payload=True)
 def numbers_keep_their_spelling(kit: Kit) -> Iterator[Scenario]:
     """Integers beyond 2^53, and 1.0 beside 1 (a SHOULD)."""
-    yield _delivered(kit.names(), "spelling of numbers", list(EXACT), exact=True)
+    yield delivered(kit.names(), "spelling of numbers", list(EXACT), exact=True)
 
 
 @check("EVT-1", needs_payload=True)

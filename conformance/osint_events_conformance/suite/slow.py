@@ -23,12 +23,17 @@ _LARGE = "x" * 60_000
 
 
 def _load(investigation_id: str, count: int) -> list[Step]:
-    """`count` events of 60 kB, a few at a time: several MiB that a stalled reader leaves waiting."""
+    """`count` events of 60 kB: several MiB that a stalled reader leaves waiting.
+
+    Whoever reads gets half a megabyte at a time, so that no reader but the stalled one is behind.
+    """
     steps: list[Step] = []
     for number in range(count):
         payload = event("task_progress", message=_LARGE, name=f"{number}")
-        steps.append(Publish(investigation_id, payload, wait=number % 8 == 7))
-    return steps
+        steps.append(Publish(investigation_id, payload, wait=False))
+        if number % 8 == 7:
+            steps.append(Settle(fence=False))
+    return [*steps, Settle(fence=False)]
 
 
 @check("ROB-5", needs_payload=True, mode="long")
