@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import jsonschema
 from osint_events import contract
 
 from osint_events_conformance import suite
@@ -21,6 +20,7 @@ from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
 from osint_events_conformance.model import Case, Model
 from osint_events_conformance.names import Names
+from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.results import ClauseResult, ConfirmedFinding, Phase, PhaseResult, RunResult
@@ -84,7 +84,7 @@ class Run:
         self._progress = progress
         self._rng = random.Random(self.seed)
         self._pace = Pace(settings.timeout_scale)
-        self._model = Model(settings.fallback, _schema_problem(), clear_after=settings.timeout_scale)
+        self._model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
         self._examiner = Examiner(self._executor, self._rng, self._time_left)
         self._tally = _Tally()
@@ -412,17 +412,3 @@ class _Taken:
 
     async def __aexit__(self, *_: object) -> None:
         await self.slots.release(self.count)
-
-
-def _schema_problem() -> Callable[[dict[str, Any]], str | None]:
-    """The independent oracle of MSG-2: `jsonschema` over the contract's own schemas."""
-    validators = {
-        name: jsonschema.Draft202012Validator(contract.bundled(name))
-        for name in ("subscription_confirmed", "investigation_update")
-    }
-
-    def problem(message: dict[str, Any]) -> str | None:
-        error = next(validators[message["type"]].iter_errors(message), None)
-        return None if error is None else f"{error.json_path}: {error.message[:200]}"
-
-    return problem

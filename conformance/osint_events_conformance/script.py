@@ -315,8 +315,12 @@ def to_json(step: Step) -> dict[str, Any]:
         value = getattr(step, item.name)
         if value == item.default:
             continue
-        made[item.name] = _value_to_json(value)
+        made[_INNER if item.name == "step" else item.name] = _value_to_json(value)
     return made
+
+
+_INNER = "of"
+"""The JSON name of the message that is sent in pieces: `step` is the name of the kind."""
 
 
 def _value_to_json(value: object) -> object:
@@ -333,7 +337,10 @@ def from_json(made: Mapping[str, Any]) -> Step:
     """The reverse of `to_json`. Raises `ValueError` for what is no step."""
     try:
         make = cast("Callable[..., Step]", _KINDS[made["step"]])
-        return make(**{name: _value_from_json(value) for name, value in made.items() if name != "step"})
+        given = {name: _value_from_json(value) for name, value in made.items() if name != "step"}
+        if _INNER in given:
+            given["step"] = given.pop(_INNER)
+        return make(**given)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no step: {str(made)[:80]}") from error
 
