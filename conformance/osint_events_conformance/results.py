@@ -189,6 +189,9 @@ class RunResult:
             if left:
                 text += f"; {len(left)} not tested"
             parts.append(text)
+        mended = [one for one in self.clauses if one.known_failing and one.outcome == "passed"]
+        if mended:
+            parts.append(f"known to fail, but passed: {_ids(mended)}")
         head = {"conforms": "CONFORMS", "violations": "VIOLATIONS", "could_not_test": "COULD NOT TEST"}
         line = f"{head[self.verdict]}: {'; '.join(parts)}"
         if self.runner_fault:

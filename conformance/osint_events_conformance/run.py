@@ -23,7 +23,14 @@ from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
-from osint_events_conformance.results import ClauseResult, ConfirmedFinding, Phase, PhaseResult, RunResult
+from osint_events_conformance.results import (
+    NOT_TESTED,
+    ClauseResult,
+    ConfirmedFinding,
+    Phase,
+    PhaseResult,
+    RunResult,
+)
 from osint_events_conformance.script import Connect, Publish, Script, Subscribe, flat
 from osint_events_conformance.settings import Settings
 from osint_events_conformance.suite import Kit, event, subscriber
@@ -350,6 +357,8 @@ class Run:
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
             results.append(result)
+        if cannot is None and all(result.outcome in NOT_TESTED for result in results):
+            cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
             self._endpoint.url, self.seed, started, time.monotonic() - self._started, results, self._tally.phases,
             strict=self.settings.strict, options=self.settings.redacted(), could_not_test=cannot,
