@@ -109,15 +109,13 @@ class HttpConnection(asyncio.Protocol):
             [(key.decode("latin-1"), value.decode("latin-1")) for key, value in request.headers]
         )
         client_id = _decoded(name)
-        if "Upgrade" not in headers:
+        if "Upgrade" not in headers or request.method != b"GET" or request.http_version != b"1.1":
             reply = self._server.plain_get(client_id)
             if reply is None:
                 self._transport.close()
                 return False
             return self._answer(reply)
-        version = request.http_version.decode()
-        asked = Request(request.target.decode(), headers, request.method.decode(), f"HTTP/{version}")
-        response = ServerProtocol().accept(asked)
+        response = ServerProtocol().accept(Request(request.target.decode(), headers))
         refusal = None
         if response.status_code == 101:  # noqa: PLR2004 - HTTP's own number
             refusal = self._server.handshake(client_id, headers)

@@ -163,7 +163,7 @@ class _Corked(Peer):
         super().put(data)
 
     def put_eof(self) -> None:
-        """Write what is due first."""
+        """Write what is due first; the timer finds nothing then."""
         self._uncork()
         super().put_eof()
 

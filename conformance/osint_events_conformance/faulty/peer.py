@@ -48,6 +48,7 @@ class Peer(asyncio.Protocol):
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._paused = False
+        self._finished = False
         self._watch: asyncio.TimerHandle | None = None
         self._cut_off: asyncio.TimerHandle | None = None
         transport.set_write_buffer_limits(high=0)
@@ -198,12 +199,13 @@ class Peer(asyncio.Protocol):
             self.put(data)
 
     def put(self, data: bytes) -> None:
-        """Give bytes to the transport."""
-        if not self.transport.is_closing():
+        """Give bytes to the transport, unless the stream has ended."""
+        if not (self._finished or self.transport.is_closing()):
             self.transport.write(data)
 
     def put_eof(self) -> None:
         """End the stream behind everything that was written."""
+        self._finished = True
         if not self.transport.is_closing():
             self.transport.write_eof()
 

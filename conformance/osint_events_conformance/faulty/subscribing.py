@@ -332,12 +332,14 @@ class LosesPipelinedSubscriptions(Server):
         self.later(0.001, lambda: self._busy.discard(peer))
 
 
-# SUB-3: 128 subscriptions.
+# SUB-3: 128 subscriptions. Without the fallback, which would turn a loss into strays.
 
 
 @fault("SUB-3")
 class KeepsOneSubscription(Server):
     """Ends a connection's earlier subscription when it subscribes to something else."""
+
+    fallback = False
 
     def add(self, peer: Peer, investigation_id: str) -> None:
         """Have one field for it."""
@@ -349,6 +351,8 @@ class KeepsOneSubscription(Server):
 @fault("SUB-3", subtle=True)
 class HoldsHundredSubscriptions(Server):
     """Confirms the 101st subscription of a connection, and forgets its oldest."""
+
+    fallback = False
 
     def add(self, peer: Peer, investigation_id: str) -> None:
         """Use an LRU cache."""

@@ -160,6 +160,8 @@ class World:
         self.patience = patience
         self._session = session
         self._clients: list[Client] = []
+        self.surprises: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(self._surprise)
 
     @classmethod
     async def of(cls, name: str | None, patience: float = 2.0) -> Self:
@@ -172,6 +174,14 @@ class World:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._close()
+        assert self.surprises == [], "the server raised what it does not handle"
+
+    def _surprise(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        del loop
+        self.surprises.append(context)
+
+    async def _close(self) -> None:
         await self._session.close()
         for client in self._clients:
             client.transport.abort()

@@ -23,10 +23,8 @@ Scene = Callable[[World], Awaitable[bool]]
 # Connections.
 
 
-def upgrades(client_id: str, others: int = 0) -> Scene:
+def upgrades(client_id: str) -> Scene:
     async def scene(world: World) -> bool:
-        for number in range(others):
-            await world.knock(f"o{number}")
         client = await world.knock(client_id)
         return client.status == 101 and await client.works(world.patience)
 

@@ -74,7 +74,6 @@ CONNECTION: dict[str, Scene] = {
     "refuses-long-client-ids": upgrades("x" * 65),
     "refuses-leading-dashes": upgrades("-a"),
     "refuses-non-ascii-client-ids": upgrades("ä"),
-    "refuses-thirteenth-connection": upgrades("c", others=12),
     "answers-plain-get-with-page": plain_get_is_refused,
     "crashes-on-plain-get": plain_get_is_refused,
     "hangs-up-on-plain-get": plain_get_is_refused,
