@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
-from collections.abc import Callable
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 from osint_events import contract
-from pydantic.fields import FieldInfo
 
+from osint_events_conformance import launch, suite, trace
 from osint_events_conformance import settings as configuration
-from osint_events_conformance import suite
-from osint_events_conformance.patterns import Patterns
-from osint_events_conformance.results import ExitStatus, RunResult
-from osint_events_conformance.run import Run
+from osint_events_conformance.launch import execute
+from osint_events_conformance.options import given, settings_options
+from osint_events_conformance.report import terminal
+from osint_events_conformance.report.text import printable
+from osint_events_conformance.results import ExitStatus
 from osint_events_conformance.settings import Settings, SettingsError
-from osint_events_conformance.triggers import Inject, Observe, Trigger, TriggerCommand, TriggerUrl
+
+__all__ = ["execute", "main"]
+
+_INTERRUPTED = 130
+"""What shells give a process that SIGINT ended: it is no verdict."""
 
 _EXIT_STATUS = """\b
 Exit status:
@@ -28,56 +33,63 @@ Exit status:
   2  a wrong flag or configuration file
   3  it could not be tested: unreachable, the trigger fails, nothing selected, no event seen
 """
+_REPLAY_STATUS = """\b
+Exit status:
+  0  FIXED: it does not show any more
+  1  STILL FAILING
+  2  a wrong flag or configuration file, or no trace
+  3  COULD NOT TEST: unreachable, the trigger fails, something else is broken first
+"""
+_SELFTEST_STATUS = """\b
+Exit status:
+  0  every fault is found and laid to its clauses, every correct server passes
+  1  not so
+  2  a wrong flag
+"""
+
+# What reports and drawing need is no part of a replay: it runs what was recorded.
+_REPLAY_SETTINGS = (
+    "inject", "trigger_url", "trigger_command", "fallback", "timeout_scale", "header", "subprotocol",
+    "origin", "cacert", "cert", "key", "seed",
+)  # fmt: skip
+
+_REPLAYED = ("fallback", "timeout_scale", "subprotocol", "origin")
+# Never the command: a file that came from elsewhere must not choose what runs here.
+_REPLAYED_ON_SAME_SERVER = ("inject", "trigger_url", "cacert", "cert", "key")
+
+_Result = TypeVar("_Result")
 
 
 class _UsageError(click.ClickException):
     exit_code = int(ExitStatus.USAGE)
 
 
-@click.group(epilog=_EXIT_STATUS)
+class _Interrupted(click.ClickException):
+    exit_code = _INTERRUPTED
+
+
+def _run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run it to its end. Ctrl-C ends it with one line and no verdict."""
+    try:
+        return asyncio.run(coroutine)
+    except KeyboardInterrupt:
+        raise _Interrupted("interrupted: there is no verdict") from None
+
+
+@click.group()
 @click.version_option(package_name="osint-events")
 def main() -> None:
     """Tell whether a WebSocket endpoint speaks the investigation-events protocol."""
 
 
-def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for each setting but the URL, in their order."""
-    for name, field in reversed(Settings.model_fields.items()):
-        if name != "url":
-            command = _option(name, field)(command)
-    return command
-
-
-def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    annotation = field.annotation
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    kind: dict[str, Any] = {"type": annotation}
-    if annotation is bool:
-        kind = {"is_flag": True}
-    elif get_origin(annotation) is Literal:
-        kind = {"type": click.Choice(get_args(annotation))}
-    elif get_origin(annotation) is tuple:
-        kind = {"type": str, "multiple": True}
-    elif kinds:
-        kind = {"type": click.Path(path_type=Path) if kinds[0] is Path else kinds[0]}
-    default = "" if field.default in {None, (), False} else f"  [default: {field.default}]"
-    shown = f"{field.description}{default}"
-    return click.option(configuration.flag(name), name, help=shown, default=None, **kind)
-
-
-def _list(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+def _list(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         _print_clauses()
-        _context.exit()
+        context.exit()
 
 
 @main.command(epilog=_EXIT_STATUS)
 @click.argument("url", required=False)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="TOML file with a table [tool.osint-events.conformance]; flags win over it.",
-)
 @click.option(
     "--list",
     is_flag=True,
@@ -86,67 +98,101 @@ def _list(_context: click.Context, _parameter: click.Parameter, value: bool) -> 
     callback=_list,
     help="List the clauses, and stop.",
 )
-@_settings_options
+@settings_options()
 @click.pass_context
 def run(context: click.Context, /, url: str | None, config: Path | None, **values: Any) -> None:
     """Judge the server at URL (ws://HOST:PORT/ws; a client_id is appended)."""
-    given = {
-        name: value
-        for name, value in values.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    if url is not None:
-        given["url"] = url
     try:
-        settings = configuration.load(given, config)
-        known = _known_failing(settings.known_failing)
-        settings.tls()
+        settings = configuration.load(given(context, url, values), config)
+        known = launch.prepare(settings)
     except SettingsError as error:
         raise _UsageError(str(error)) from error
+    console = terminal.console()
+    with terminal.LiveProgress(console) as progress:
+        result = _run(execute(settings, progress, known))
+    if result.runner_fault:
+        click.echo(result.runner_fault, err=True)
     try:
-        result = asyncio.run(execute(settings, click.echo, known))
-    except KeyboardInterrupt:
-        raise click.ClickException("interrupted: there is no verdict") from None
-    _report(result, settings)
+        launch.write_files(result, settings)
+    except SettingsError as error:
+        raise _UsageError(str(error)) from error
+    finally:
+        terminal.report(result, console)
     sys.exit(int(result.exit_status))
 
 
-async def execute(
-    settings: Settings, progress: Callable[[str], None], known_failing: Patterns | None = None
-) -> RunResult:
-    """One run, in the running event loop."""
-    return await Run(settings, trigger(settings), progress, known_failing).run()
+@main.command(epilog=_REPLAY_STATUS)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("url", required=False)
+@settings_options(_REPLAY_SETTINGS)
+@click.pass_context
+def replay(
+    context: click.Context, /, file: Path, url: str | None, config: Path | None, **values: Any
+) -> None:
+    """Run the finding recorded in FILE again, on the server where it was found or at URL.
 
+    Settings that are not given are the recorded ones, where the server is the same; the values of
+    headers are not recorded.
+    """
+    from osint_events_conformance import replay as replaying  # noqa: PLC0415 - the command has the name
 
-def trigger(settings: Settings) -> Trigger:
-    """What makes the server emit, as the settings say."""
-    if settings.inject is not None:
-        return Inject(settings.inject, settings.headers, settings.tls())
-    if settings.trigger_url is not None:
-        return TriggerUrl(settings.trigger_url, settings.headers, settings.tls())
-    if settings.trigger_command is not None:
-        return TriggerCommand(settings.trigger_command)
-    return Observe()
-
-
-def _known_failing(path: Path | None) -> Patterns:
-    """The patterns of a known-failing file. One that matches no clause is an error: it hides a typing error."""
-    if path is None:
-        return Patterns(())
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        text = error.strerror if isinstance(error, OSError) else "no UTF-8"
-        raise SettingsError(f"--known-failing {path}: {text}") from error
-    patterns = Patterns(one for line in lines if (one := line.partition("#")[0].strip()))
-    for pattern in patterns.unmatched(clause.id for clause in contract.clauses()):
-        raise SettingsError(f"--known-failing {path}: {pattern!r} matches no clause")
-    return patterns
+        recorded = trace.read(file)
+        settings = _replay_settings(recorded, given(context, url, values), config)
+        settings.tls()
+    except (trace.TraceError, SettingsError) as error:
+        raise _UsageError(str(error)) from error
+    rng = random.Random(settings.seed)
+    replayed = _run(replaying.replay(recorded, settings, rng))
+    for entry in replayed.case.wire if replayed.case else ():
+        click.echo(f"{entry.at:9.3f} s  {entry.conn} {entry.direction} {printable(entry.text)}")
+    click.echo(printable(replayed.line(recorded)))
+    sys.exit(int(replayed.state.exit_status))
 
 
-def _report(result: RunResult, settings: Settings) -> None:
-    click.echo(result.summary())
-    _ = settings
+def _replay_settings(recorded: trace.Trace, said: dict[str, Any], config: Path | None) -> Settings:
+    header = recorded.header
+    same_server = said.setdefault("url", header.target) == header.target
+    kept = {
+        name: value
+        for name, value in header.settings.items()
+        if name in _REPLAYED or (same_server and name in _REPLAYED_ON_SAME_SERVER)
+    }
+    if any(said.get(name) for name in ("inject", "trigger_url", "trigger_command")):
+        kept = {name: value for name, value in kept.items() if not name.startswith(("inject", "trigger"))}
+    missing = [line for line in header.settings.get("header", ()) if same_server and not said.get("header")]
+    if missing:
+        names = ", ".join(line.partition(":")[0] for line in missing)
+        raise SettingsError(f"it was recorded with headers whose values are not kept: give --header {names}")
+    return configuration.load({**kept, **said}, config)
+
+
+@main.command(epilog=_SELFTEST_STATUS)
+@click.option("--jobs", type=click.IntRange(1, 64), help="Servers judged at once.  [default: 2 a core]")
+@click.option("--only", multiple=True, metavar="NAME-OR-GLOB", help="Only these servers of the zoo.")
+@click.option(
+    "--each",
+    type=click.IntRange(1),
+    metavar="N",
+    help="At most N faults of each clause, plain and subtle in turn.  [default: all]",
+)
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write the kill matrix to this file.")
+def selftest(jobs: int | None, only: tuple[str, ...], each: int | None, file: Path | None) -> None:
+    """Judge the zoo: faulty servers, whose faults must be found, and correct ones, which must pass."""
+    from osint_events_conformance import selftest as testing  # noqa: PLC0415 - the zoo is its alone
+
+    try:
+        entries = testing.select(only, each)
+        if file is not None:
+            launch.try_writing("--json", file)
+    except SettingsError as error:
+        raise _UsageError(str(error)) from error
+    result = _run(testing.test(entries, jobs or testing.default_jobs(), click.echo))
+    click.echo(testing.matrix(result))
+    if file is not None:
+        file.write_text(testing.document(result), encoding="utf-8")
+    click.echo(testing.summary(result))
+    sys.exit(0 if result.passed else 1)
 
 
 @main.command("list")

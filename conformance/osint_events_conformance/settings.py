@@ -250,11 +250,7 @@ def _describe(item: Any, flags: Mapping[str, Any], config: Path | None) -> str:
     name = str(item["loc"][0])
     if name in flags:
         return f"{name.upper() if name == 'url' else flag(name)}: {problem}"
-    key = toml_key(name)
-    if name not in Settings.model_fields:
-        close = difflib.get_close_matches(key, [toml_key(one) for one in Settings.model_fields], 1, 0.5)
-        problem = f"no such setting{f'; is {close[0]} meant?' if close else ''}"
-    return f"{config}: {key}: {problem}"
+    return f"{config}: {toml_key(name)}: {problem}"
 
 
 def _table(config: Path) -> dict[str, Any]:
@@ -270,10 +266,13 @@ def _table(config: Path) -> dict[str, Any]:
             raise SettingsError(f"{config}: there is no table [{'.'.join(TABLE)}]")
     if not isinstance(found, dict):
         raise SettingsError(f"{config}: [{'.'.join(TABLE)}] is no table")
-    return {_NAMES.get(key, key): value for key, value in found.items()}
-
-
-_NAMES = {toml_key(name): name for name in Settings.model_fields}
+    names = {toml_key(name): name for name in Settings.model_fields}
+    for key in found:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, 1, 0.5)
+            meant = f"; is {close[0]} meant?" if close else ""
+            raise SettingsError(f"{config}: {key}: no such setting{meant}")
+    return {names[key]: value for key, value in found.items()}
 
 
 def schema() -> str:

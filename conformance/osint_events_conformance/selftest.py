@@ -1,0 +1,338 @@
+"""The checks, checked: every faulty server of the zoo must be found out, every correct one must pass.
+
+Each server and each run is a process of its own, started as a user would. A fault is killed when the
+clauses with findings are exactly those that it declares: more is a wrong accusation, fewer a miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from osint_events import contract
+
+from osint_events_conformance.faulty import FAULTS, ODDITIES, Fault
+from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.settings import SettingsError
+
+FORMAT: Final = 1
+"""Changes when a reader of the JSON matrix would have to."""
+
+_RUN_WITHIN = 180.0
+"""Seconds after which a run counts as hung; its own --max-time is far below."""
+_STOP_WITHIN = 10.0
+
+Kind = Literal["fault", "oddity", "correct"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One server of the zoo, and the clauses with findings of a right judge."""
+
+    name: str
+    kind: Kind
+    declared: frozenset[str]
+    subtle: bool = False
+    trigger: bool = False
+    fallback: str = "any"
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts it."""
+        which = [] if self.kind == "correct" else [f"--{self.kind}", self.name]
+        return [sys.executable, "-m", "osint_events_conformance.faulty", *which, "--port", "0"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the runner said of a server: the outcome of each clause with findings."""
+
+    entry: Entry
+    found: dict[str, str]
+    seconds: float
+    error: str | None = None
+    """Why there is no judgement at all: the server or the runner did not work."""
+    details: tuple[str, ...] = ()
+    """The findings in words."""
+
+    @property
+    def missed(self) -> list[str]:
+        """Declared clauses without a finding."""
+        return sorted(self.entry.declared - set(self.found))
+
+    @property
+    def wrong(self) -> list[str]:
+        """Clauses with findings that are not declared."""
+        return sorted(set(self.found) - self.entry.declared)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the runner judged rightly."""
+        return self.error is None and not self.missed and not self.wrong
+
+    def line(self) -> str:
+        """The outcome as one line, and what was found where it was not right."""
+        found = ", ".join(f"{clause} {outcome}" for clause, outcome in sorted(self.found.items()))
+        line = (
+            f"{self._word():5}  {self.entry.name}: {self.error or found or 'conforms'} ({self.seconds:.1f} s)"
+        )
+        if self.passed:
+            return line
+        declared = ", ".join(sorted(self.entry.declared)) or "nothing"
+        return "\n".join([line, f"       declared: {declared}", *(f"       {one}" for one in self.details)])
+
+    def _word(self) -> str:
+        if self.passed:
+            return "ok"
+        if self.error:
+            return "ERROR"
+        return "WRONG" if self.wrong else "MISS"
+
+
+@dataclass(slots=True)
+class SelftestResult:
+    """All judgements."""
+
+    judged: list[Judged] = field(default_factory=list)
+    seconds: float = 0.0
+    jobs: int = 1
+
+    @property
+    def passed(self) -> bool:
+        """Whether all were judged rightly."""
+        return bool(self.judged) and all(one.passed for one in self.judged)
+
+
+def default_jobs() -> int:
+    """As many servers at once as keep the cores busy: a run waits for answers most of its time."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def select(only: Iterable[str] = (), each: int | None = None) -> list[Entry]:
+    """The servers to judge: the correct one, the odd ones, the faulty ones.
+
+    `only` are names and globs; `each` takes at most so many faults of each clause, plain and subtle in
+    turn. Raises `SettingsError` for a pattern that matches none.
+    """
+    entries = [Entry("correct", "correct", frozenset())]
+    entries += [Entry(odd.name, "oddity", odd.warns, trigger=odd.trigger) for odd in ODDITIES.values()]
+    faults = FAULTS.values() if each is None else _some(each)
+    entries += [
+        Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback) for one in faults
+    ]
+    patterns = Patterns(only)
+    for pattern in patterns.unmatched(entry.name for entry in entries):
+        raise SettingsError(f"--only: {pattern!r} matches no server of the zoo")
+    return [entry for entry in entries if not patterns or patterns.match(entry.name)]
+
+
+def _some(each: int) -> list[Fault]:
+    """At most `each` faults a clause, plain and subtle ones in turn, in the order of the zoo."""
+    taken: dict[str, Fault] = {}
+    for clause in contract.clauses():
+        broken = [fault for fault in FAULTS.values() if clause.id in fault.clauses]
+        plain = [fault for fault in broken if not fault.subtle]
+        subtle = [fault for fault in broken if fault.subtle]
+        turns = [fault for fault in chain.from_iterable(zip_longest(plain, subtle)) if fault is not None]
+        taken |= {fault.name: fault for fault in turns[:each]}
+    return [fault for name, fault in FAULTS.items() if name in taken]
+
+
+async def test(entries: list[Entry], jobs: int, progress: Callable[[str], None]) -> SelftestResult:
+    """Judge every server, `jobs` at once; `progress` gets a line for each."""
+    began = time.monotonic()
+    slots = asyncio.Semaphore(jobs)
+    result = SelftestResult(jobs=jobs)
+
+    async def one(entry: Entry) -> None:
+        async with slots:
+            judged = await _judge(entry)
+        result.judged.append(judged)
+        progress(f"{len(result.judged):3}/{len(entries)}  {judged.line()}")
+
+    async with asyncio.TaskGroup() as group:
+        for entry in entries:
+            group.create_task(one(entry))
+    order = {entry.name: number for number, entry in enumerate(entries)}
+    result.judged.sort(key=lambda judged: order[judged.entry.name])
+    result.seconds = time.monotonic() - began
+    return result
+
+
+async def _judge(entry: Entry) -> Judged:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        try:
+            async with serving(entry.command) as base:
+                status, output = await _run(_run_command(entry, base, report))
+            document = json.loads(report.read_text(encoding="utf-8"))
+        except (ChildProcessError, TimeoutError) as error:
+            return Judged(entry, {}, time.monotonic() - began, str(error))
+        except OSError:  # no report
+            last = output.strip().rpartition("\n")[2]
+            return Judged(entry, {}, time.monotonic() - began, f"the run ended with {status}: {last}")
+    seconds = time.monotonic() - began
+    if document["verdict"] == "could_not_test" or status != document["exit_status"]:
+        return Judged(entry, {}, seconds, f"status {status}: {document['summary']}")
+    clauses = [clause for clause in document["clauses"] if clause["findings"]]
+    found = {clause["id"]: clause["outcome"] for clause in clauses}
+    details = tuple(
+        f"{clause['id']} {finding['kind']}: {finding['message']} "
+        f"({finding['title']}; {finding['reproduced']} of {finding['attempts']})"[:300]
+        for clause in clauses
+        for finding in clause["findings"]
+    )
+    return Judged(entry, found, seconds, details=details)
+
+
+def _run_command(entry: Entry, base: str, report: Path) -> list[str]:
+    """The command that judges it: the defaults, and what the server's owner would know and say."""
+    hook = (
+        f"--trigger-url={base}/trigger/{{investigation_id}}" if entry.trigger else f"--inject={base}/inject"
+    )
+    told = [f"--fallback={entry.fallback}"] if entry.fallback != "any" else []
+    url = f"{base.replace('http', 'ws', 1)}/ws"
+    runner = [sys.executable, "-m", "osint_events_conformance.cli", "run", url]
+    return [*runner, hook, *told, f"--report-json={report}"]
+
+
+@asynccontextmanager
+async def serving(command: list[str]) -> AsyncIterator[str]:
+    """Run a server that says where it listens; give its `http://host:port`.
+
+    Raises ChildProcessError where it does not start.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    try:
+        line = (await process.stdout.readline()).decode().strip()
+        if not line.startswith("listening on "):
+            raise ChildProcessError(f"the server did not start: {line or 'it said nothing'}")
+        yield line.removeprefix("listening on ")
+    finally:
+        await _stop(process)
+
+
+async def _run(command: list[str]) -> tuple[int, str]:
+    """Run a command to its end; its status and output."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(_RUN_WITHIN):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        raise TimeoutError(f"the run did not end within {_RUN_WITHIN:.0f} s") from None
+    finally:
+        await _stop(process)
+    assert process.returncode is not None
+    return process.returncode, output.decode(errors="replace")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_WITHIN):
+                await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def matrix(result: SelftestResult) -> str:
+    """The kill matrix: servers down, clauses across."""
+    clauses = _columns(result)
+    width = max((len(one.entry.name) for one in result.judged), default=0)
+    height = max((len(clause) for clause in clauses), default=0)
+    lines = ["", "#: a finding as declared   -: declared, not found   !: found, not declared", ""]
+    lines += [
+        (" " * (width + 2) + " ".join(clause.ljust(height)[row] for clause in clauses)).rstrip()
+        for row in range(height)
+    ]
+    for one in result.judged:
+        marks = " ".join(_mark(one, clause) for clause in clauses)
+        lines.append(f"{one.entry.name:{width}}  {marks}{'' if one.passed else '   <'}")
+    return "\n".join(lines)
+
+
+def _columns(result: SelftestResult) -> list[str]:
+    seen = {clause for one in result.judged for clause in (*one.entry.declared, *one.found)}
+    return [clause.id for clause in contract.clauses() if clause.id in seen]
+
+
+def _mark(judged: Judged, clause: str) -> str:
+    if clause in judged.entry.declared:
+        return "#" if clause in judged.found else "-"
+    return "!" if clause in judged.found else "."
+
+
+def summary(result: SelftestResult) -> str:
+    """The last lines: what was missed, what was accused wrongly, and the verdict."""
+    faults = [one for one in result.judged if one.entry.kind == "fault"]
+    correct = [one for one in result.judged if one.entry.kind != "fault"]
+    detected = sum(bool(one.found) for one in faults)
+    lines = [""]
+    for title, members in (
+        ("missed", [one for one in faults if not one.error and one.missed and not one.wrong]),
+        ("found for the wrong reason", [one for one in faults if not one.error and one.wrong]),
+        ("correct, but not judged so", [one for one in correct if not one.error and not one.passed]),
+        ("not judged at all", [one for one in result.judged if one.error]),
+    ):
+        if members:
+            lines.append(f"{title}: {', '.join(one.entry.name for one in members)}")
+    lines.append(
+        f"{'PASSED' if result.passed else 'FAILED'}: "
+        f"{sum(one.passed for one in faults)} of {len(faults)} faults killed for the right reason "
+        f"({detected} detected), {sum(one.passed for one in correct)} of {len(correct)} correct servers "
+        f"passed; {result.seconds:.0f} s, {result.jobs} at once"
+    )
+    return "\n".join(lines)
+
+
+def document(result: SelftestResult) -> str:
+    """The kill matrix as JSON, as `selftest.schema.json` beside this file describes it."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "passed": result.passed,
+            "seconds": round(result.seconds, 1),
+            "jobs": result.jobs,
+            "clauses": _columns(result),
+            "servers": [_server(one) for one in result.judged],
+        },
+        indent=1,
+    ) + "\n"  # fmt: skip
+
+
+def _server(judged: Judged) -> dict[str, Any]:
+    return {
+        "name": judged.entry.name,
+        "kind": judged.entry.kind,
+        "subtle": judged.entry.subtle,
+        "declared": sorted(judged.entry.declared),
+        "found": judged.found,
+        "passed": judged.passed,
+        "seconds": round(judged.seconds, 1),
+        "error": judged.error,
+        "details": list(judged.details),
+    }
+
+
+def schema() -> str:
+    """The JSON Schema of the JSON matrix, as text."""
+    return (files("osint_events_conformance") / "selftest.schema.json").read_text(encoding="utf-8")
