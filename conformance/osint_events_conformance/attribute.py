@@ -93,9 +93,13 @@ def _misbehaves(step: Step) -> bool:
 
 def _ended_instead(steps: Steps, end: type[Close | Abort]) -> Steps:
     """The same with connections that end where they misbehaved."""
-    return tuple(
-        end(connections(step)[0]) if any(_misbehaves(one) for one in flat([step])) else step for step in steps
-    )
+    made: list[Step] = []
+    for step in steps:
+        if any(_misbehaves(one) for one in flat([step])):
+            made += [end(connections(step)[0]), Pause(0.1)]
+        else:
+            made.append(step)
+    return tuple(made)
 
 
 def _unknown(steps: Steps, _: Finding) -> Made:
@@ -206,12 +210,23 @@ def _client_ids(steps: Steps, finding: Finding) -> Made:
 
 
 def _ends(steps: Steps, finding: Finding) -> Made:
-    clause = {
-        "lost": "CONN-6", "unconfirmed": "CONN-6", "ended": "CONN-6", "no_pong": "CONN-6", "refused_upgrade": "CONN-6",
-        "stray": "SUB-8",
-    }.get(finding.kind)  # fmt: skip
-    if clause and (finding.kind != "stray" or _came_back(steps)):
+    """Connections that the script ends."""
+    clause = _clause_of_ends(steps, finding)
+    if clause:
+        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort))
+
+
+def _all_ends(steps: Steps, finding: Finding) -> Made:
+    """Connections that the script ends, or makes the server end."""
+    clause = _clause_of_ends(steps, finding)
+    if clause:
         yield clause, _without(steps, lambda step: isinstance(step, Close | Abort) or _misbehaves(step))
+
+
+def _clause_of_ends(steps: Steps, finding: Finding) -> str | None:
+    if finding.kind in {"lost", "unconfirmed", "ended", "no_pong", "refused_upgrade"}:
+        return "CONN-6"
+    return "SUB-8" if finding.kind == "stray" and _came_back(steps) else None
 
 
 def _came_back(steps: Steps) -> bool:
@@ -267,8 +282,20 @@ def _plain_payload(step: Step) -> Step:
 
 
 _EXPERIMENTS: tuple[Callable[[Steps, Finding], Made], ...] = (
-    _stalls, _malformed, _segments, _texts, _unknown, _flood, _ends, _client_ids, _again, _at_once, _pings, _payloads,
-)  # fmt: skip
+    _stalls,
+    _ends,
+    _client_ids,
+    _malformed,
+    _all_ends,
+    _segments,
+    _texts,
+    _unknown,
+    _flood,
+    _again,
+    _at_once,
+    _pings,
+    _payloads,
+)
 
 
 def _without(steps: Steps, drop: Callable[[Step], bool]) -> Steps:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from osint_events_conformance.attribute import experiments
+from osint_events_conformance.attribute import Experiment, experiments
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
 from osint_events_conformance.model import Case
@@ -15,8 +15,9 @@ from osint_events_conformance.names import renamed
 from osint_events_conformance.results import ConfirmedFinding, Phase
 from osint_events_conformance.script import Connect, Script, Step, Together, to_json
 
-_RERUNS = 3
-_PATIENCE = 0.35
+_RERUNS = 2
+_REDUCTION = 2.5
+_PATIENCE = 0.25
 """How much of a deadline the many runs get that only make a known failure smaller."""
 _SIDE_BY_SIDE = 6
 
@@ -45,17 +46,15 @@ class Examiner:
         kind, script = suspicion.finding.kind, suspicion.script
         attempts = reproduced = 0
         case, finding = suspicion.case, suspicion.finding
-        for _ in range(_RERUNS):
-            if script.mode == "long" or self._time_left() <= 0:
-                break  # its own run was long, and alone, enough
-            attempts += 1
-            rerun = await self._executor.run(renamed(script, self._rng))
-            found = self._find(rerun, kind)
-            if found is not None:
-                reproduced += 1
-                case, finding = rerun, found
-                if reproduced == attempts == 2:  # noqa: PLR2004 - twice in a row will do
-                    break
+        if script.mode != "long" and self._time_left() > 0:  # a long one's own run was alone enough
+            copies = [renamed(script, self._rng) for _ in range(_RERUNS)]
+            reruns = await asyncio.gather(*(self._executor.run(copy) for copy in copies))
+            attempts = len(reruns)
+            for rerun in reruns:
+                found = self._find(rerun, kind)
+                if found is not None:
+                    reproduced += 1
+                    case, finding = rerun, found
         clause = script.clause if script.mode == "long" else finding.clause
         if reproduced and reproduced == attempts:
             script, case, finding = await self._reduce(script, case, finding)
@@ -73,7 +72,7 @@ class Examiner:
     async def _reduce(self, script: Script, case: Case, finding: Finding) -> tuple[Script, Case, Finding]:
         """Leave out what the failure does not need, in ever smaller portions."""
         size = max(len(script.steps) // 2, 1)
-        budget = min(4.0, self._time_left() / 3)
+        budget = min(_REDUCTION, self._time_left() / 3)
         deadline = self._executor.clock() + budget
         while self._executor.clock() < deadline:
             candidates = [script.with_steps(kept) for kept in _portions(script.steps, size)]
@@ -102,14 +101,17 @@ class Examiner:
         return None
 
     async def _clause(self, script: Script, finding: Finding) -> str:
-        for experiment in experiments(script, finding):
-            if self._time_left() <= 0:
-                break
-            tried = [renamed(one, self._rng) for one in experiment.scripts]
-            cases = await asyncio.gather(*(self._executor.run(one, patience=_PATIENCE) for one in tried))
-            if all(self._find(case, finding.kind) is None for case in cases):
-                return experiment.clause
-        return finding.clause
+        """The clause of the first experiment that takes the failure away."""
+        planned = list(experiments(script, finding))
+        if not planned or self._time_left() <= 0:
+            return finding.clause
+        cures = await asyncio.gather(*(self._cures(experiment, finding) for experiment in planned))
+        return next((one.clause for one, cured in zip(planned, cures, strict=True) if cured), finding.clause)
+
+    async def _cures(self, experiment: Experiment, finding: Finding) -> bool:
+        scripts = [renamed(one, self._rng) for one in experiment.scripts]
+        cases = await asyncio.gather(*(self._executor.run(one, patience=_PATIENCE) for one in scripts))
+        return all(self._find(case, finding.kind) is None for case in cases)
 
 
 def _portions(steps: tuple[Step, ...], size: int) -> Iterator[tuple[Step, ...]]:

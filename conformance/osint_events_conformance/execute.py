@@ -25,6 +25,7 @@ _CONNECT_WITHIN = 10.0
 _HTTP_ANSWER_BYTES = 4096
 _DRIP_PAUSE = 0.001
 _CROWDED = 100
+_LONG_PAUSE = 5.0
 _LIFE_WITHIN = 10.0
 
 
@@ -67,7 +68,7 @@ class _Running:
 class Executor:
     """Executes scripts against one server, some side by side.
 
-    `rng` names fences; `clock` gives seconds of the run.
+    `rng` names fences. `clock` gives seconds of the run.
     """
 
     def __init__(
@@ -77,7 +78,6 @@ class Executor:
         model: Model,
         pace: Pace,
         rng: random.Random,
-        clock: Callable[[], float] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.trigger = trigger
@@ -85,11 +85,13 @@ class Executor:
         self.pace = pace
         self.ticker = Ticker()
         started = time.monotonic()
-        self.clock = clock or (lambda: time.monotonic() - started)
+        self.clock: Callable[[], float] = lambda: time.monotonic() - started
         self._rng = rng
         self._numbers = itertools.count()
         self._bystanders: _Running | None = None
         self._busy_retries = _BUSY_RETRIES
+        self.hurry = asyncio.Event()
+        """Set when the time is over: long pauses end."""
 
     # The life of an executor
 
@@ -120,19 +122,23 @@ class Executor:
             self._hang_up(self._bystanders)
         await self.ticker.stop()
 
-    async def run(self, script: s.Script, *, patience: float = 1.0) -> Case:
+    async def run(self, script: s.Script, *, patience: float = 1.0, within: float | None = None) -> Case:
         """Execute one script and judge it. `patience` scales its deadlines.
 
-        Raises `TriggerFailed` where the trigger does not work at all.
+        After `within` seconds it is cut short, and what it found until then is kept. Raises
+        `TriggerFailed` where the trigger does not work at all.
         """
         running = self._begin(script.title)
         running.patience = patience
         try:
-            for step in script.steps:
-                if running.answered:
-                    break
-                await self._step(running, step)
-            await self._settle(running, last=True)
+            async with asyncio.timeout(within):
+                for step in script.steps:
+                    if running.answered:
+                        break
+                    await self._step(running, step)
+                await self._settle(running, last=True)
+        except TimeoutError:
+            running.case.cut_short = True
         finally:
             for task in running.publishes:
                 task.cancel()
@@ -192,16 +198,28 @@ class Executor:
             case s.Stall(name):
                 peer = self._peer(running, name)
                 running.case.log(self.clock(), name, "*", "stops reading")
-                peer.may_end = peer.stalled = True
+                peer.may_end = peer.stalled = peer.has_stalled = True
                 peer.link.pause_reading()
             case s.Resume():
                 await self._resume(running, step)
             case s.Pause(seconds):
-                await asyncio.sleep(seconds)
+                await self._pause(running, seconds)
             case s.Settle(fence=True):
                 await self._settle(running, last=False)
             case s.Settle():
                 await self._caught_up(running)
+
+    async def _pause(self, running: _Running, seconds: float) -> None:
+        """Let time pass; when all are told to hurry, the rest of a script with long pauses is left out."""
+        if seconds < _LONG_PAUSE:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.hurry.wait()
+        except TimeoutError:
+            return
+        running.answered = running.case.cut_short = True
 
     def _peer(self, running: _Running, name: str) -> Peer:
         peer = running.peers[name]

@@ -105,6 +105,7 @@ class Peer:
     """Whether the server may end it: raw bytes were sent, it stalls, or a newer one took its client id."""
     superseded: bool = False
     stalled: bool = False
+    has_stalled: bool = False
     leaving: bool = False
     gone: bool = False
     debts: set[Debt] = field(default_factory=set)
@@ -127,6 +128,8 @@ class Case:
         self.investigations: dict[str, Investigation] = {}
         self.progressed_at = 0.0
         self.refused_payloads = 0
+        self.cut_short = False
+        """Whether its last steps were left out for want of time."""
         self.wire: list[WireEntry] = []
         self.order = 0
 
@@ -162,6 +165,8 @@ class Model:
         self.fallback = fallback
         self._problem = lru_cache(maxsize=_REMEMBERED)(lambda message: problem(message.value))
         self._key = lru_cache(maxsize=_REMEMBERED)(_data_key)
+        self.in_flight = 0.03
+        """Seconds for which an event may be on its way to one connection after another has it (DEL-5)."""
         self.clear_after = clear_after
         """Seconds after the end of an investigation's last subscriber until the fallback is owed."""
         self.investigations: dict[str, Investigation] = {}
@@ -336,8 +341,7 @@ class Model:
         return debt
 
     def _owe_event(self, peer: Peer, event: Event, kind: str, at: float) -> None:
-        about = values.show(event.data) if event.data is not None else "some update"
-        event.debts[peer] = self._owe(peer, kind, about, at, event)
+        event.debts[peer] = self._owe(peer, kind, "", at, event)
 
     def _pay(self, debt: Debt, clause: str) -> None:
         debt.peer.debts.discard(debt)
@@ -515,7 +519,7 @@ class Model:
         subscription = peer.subscriptions.get(event.investigation.id)
         shown = values.show(event.data)
         kind = "duplicate"
-        if subscription is not None and event.received[peer] < subscription.sent_at:
+        if subscription is not None and self._is_old(peer, event.received[peer], subscription):
             kind = "replayed"
         event.investigation.case.find(
             kind,
@@ -542,13 +546,17 @@ class Model:
         elif subscription is None:
             self._judge_unsubscribed(peer, event, text)
         else:
-            if event.first_received is not None and event.first_received < subscription.sent_at:
+            if self._is_old(peer, event.first_received, subscription):
                 message = "an event from before the subscribe was delivered after it"
                 case.find("replayed", f"{message}: {values.show(event.data)}", peer.name, text.at)
             self._judge_order(peer, subscription, event, text.at)
         if event.first_received is None:
             event.first_received = text.at
         self._judge_strays(event)
+
+    def _is_old(self, peer: Peer, seen: float | None, subscription: Subscription) -> bool:
+        """Whether an event seen at that time cannot have been in flight when the subscribe was sent."""
+        return seen is not None and not peer.has_stalled and seen + self.in_flight < subscription.sent_at
 
     def _judge_order(self, peer: Peer, subscription: Subscription, event: Event, at: float) -> None:
         case = event.investigation.case
@@ -656,6 +664,9 @@ class Model:
             peer.gone = True
 
     def _overdue_text(self, debt: Debt) -> str:
+        event = "" if debt.event is None else values.show(debt.event.data)
+        if debt.event is not None and debt.event.data is None:
+            event = "any update after the trigger"
         match debt.kind:
             case "unconfirmed":
                 return f"no confirmation of {debt.about}"
@@ -668,9 +679,9 @@ class Model:
                     return "TCP ended without a close frame in answer to ours"
                 return "our close frame was not answered"
             case "fallback_lost":
-                return f"no subscriber, but not broadcast to all: {debt.about}"
+                return f"no subscriber, but not broadcast to all: {event}"
             case _:
-                return f"not delivered: {debt.about}"
+                return f"not delivered: {event}"
 
     def _expected(self, debt: Debt) -> str | None:
         if debt.event is None or debt.event.data is None:

@@ -73,6 +73,8 @@ class ClauseResult:
     findings: list[ConfirmedFinding] = field(default_factory=list)
     not_tested: str | None = None
     """Why it was not tested: the reason of `skipped` and `untestable`."""
+    partly: bool = False
+    """Whether a check of it could not be carried through, so that what was judged is not all of it."""
     known_failing: bool = False
 
     @property
@@ -85,7 +87,7 @@ class ClauseResult:
             return "warned"
         if self.clause.untested is not None:
             return "untestable"
-        if not self.cases.total():
+        if self.partly or not self.cases.total():
             return "skipped"
         return "passed"
 

@@ -47,8 +47,24 @@ class CannotTest(Exception):
 
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
-_EXAMINED_PER_KIND = 4
+_EXAMINED_PER_KIND = 3
+_PRIMARY = frozenset({"lost", "unconfirmed", "ended", "refused_upgrade", "unreachable"})
+"""Kinds that others follow from: a server that lost a subscription takes an event for one without subscribers."""
+_FOLLOWING = frozenset(
+    {
+        "stray",
+        "replayed",
+        "duplicate",
+        "confirmed_out_of_order",
+        "out_of_order",
+        "fallback_sent",
+        "fallback_lost",
+    }
+)
+_LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
 _SMOKE_COPIES = 3
+_OVERTIME = 3.0
+"""Seconds that a script may go on after the time is over."""
 _STOPPING = frozenset(
     {
         "unconfirmed",
@@ -72,6 +88,7 @@ class _Tally:
     phases: list[PhaseResult] = field(default_factory=list)
     confirmed: list[ConfirmedFinding] = field(default_factory=list)
     refused_payloads: int = 0
+    notes: list[str] = field(default_factory=list)
     unexamined: int = 0
     """Suspicions for which no time was left, beside others that were confirmed."""
 
@@ -118,8 +135,11 @@ class Run:
                     fuzz, scenarios = await drawing
                 finally:
                     drawing.cancel()
-                await self._phase("fuzz", fuzz)
-                await self._phase("stateful", scenarios)
+                if self._broken and not self.settings.patient:
+                    self._tally.notes.append(_LEFT_OUT)
+                else:
+                    await self._phase("fuzz", fuzz)
+                    await self._phase("stateful", scenarios)
                 await self._finish_long()
         except (CannotTest, TriggerFailed) as error:
             cannot = str(error)
@@ -137,10 +157,15 @@ class Run:
         """Keep an exception that nobody caught: a fault of the runner, which is no finding."""
         self._faults.append(context.get("exception") or RuntimeError(context["message"]))
 
+    @property
+    def _broken(self) -> bool:
+        """Whether a MUST is known to be broken."""
+        return any(one.level == "MUST" for one in self._tally.confirmed)
+
     # Phases
 
     async def _smoke(self) -> None:
-        """Does the harness itself work: connect, subscribe, make the server emit, receive?"""
+        """See whether the harness itself works: connect, subscribe, make the server emit, receive."""
         self._progress("smoke: connect, subscribe, publish, receive")
         await self._reach()
         emits = self._trigger.can_emit
@@ -191,6 +216,7 @@ class Run:
                 break  # the smoke scripts will say so
             worst = max(worst, (time.monotonic() - before - self._pace.grace) / 3)
         self._pace.round_trip = max(worst, 0.001)
+        self._model.in_flight = self._pace.grace
 
     async def _coverage(self) -> None:
         kit = Kit(self._rng, self.settings.fallback)
@@ -228,21 +254,21 @@ class Run:
         return asyncio.create_task(asyncio.to_thread(draw))
 
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
-        return script, await self._executor.run(script)
+        return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
 
     async def _finish_long(self) -> None:
         """Wait for the scripts that ran beside the phases, as long as there is time."""
         if not self._long:
             return
         before = time.monotonic()
-        done, left = await asyncio.wait(self._long, timeout=max(self._time_left(), 0.1))
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        runs = [task.result() for task in done]
+        if self._broken and not self.settings.patient:
+            self._executor.hurry.set()
+        await asyncio.wait(self._long, timeout=max(self._time_left(), 0.1))
+        self._executor.hurry.set()
+        runs = await asyncio.gather(*self._long)
         self._long.clear()
-        if left:
-            self._reasons["ROB-5"] = "the time was over before a stalled reader had been ended (--max-time)"
+        if any(case.cut_short for _, case in runs):
+            self._reasons["ROB-5"] = "it was not waited for the end of a reader that stalls"
         self._count("coverage", runs, time.monotonic() - before)
         await self._confirm("coverage", runs)
 
@@ -257,7 +283,7 @@ class Run:
             needed = sum(isinstance(step, Connect) for step in flat(script.steps))
             async with beside, self._connections.take(needed):
                 if self._time_left() > 0:
-                    case = await self._executor.run(script)
+                    case = await self._executor.run(script, within=self._time_left() + _OVERTIME)
                     runs.append((script, case))
                     if case.findings:
                         self._progress(f"  suspected: {case.findings[0].message} ({script.title})")
@@ -277,12 +303,7 @@ class Run:
         Once a kind of finding is laid to the clause that it belongs to in a plain scenario, more of
         the kind in special scenarios proves nothing new about those.
         """
-        groups: dict[tuple[str, str], Members] = {}
-        for script, case in runs:
-            for kind in dict.fromkeys(finding.kind for finding in case.findings):
-                finding = next(finding for finding in case.findings if finding.kind == kind)
-                if self._selected(finding.clause) or self._selected(script.clause):
-                    groups.setdefault((kind, script.check), []).append((script, case, finding))
+        groups = self._suspicions(runs)
         examined: Counter[str] = Counter()
         flaky: list[ConfirmedFinding] = []
         for (kind, _), members in sorted(groups.items(), key=_plainest):
@@ -303,6 +324,19 @@ class Run:
         for confirmed in flaky:
             if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
                 self._confirmed(confirmed)
+
+    def _suspicions(self, runs: Iterable[tuple[Script, Case]]) -> dict[tuple[str, str], Members]:
+        """The findings, grouped by kind and check; of what follows from something worse only the latter."""
+        groups: dict[tuple[str, str], Members] = {}
+        for script, case in runs:
+            kinds = list(dict.fromkeys(finding.kind for finding in case.findings))
+            if not _PRIMARY.isdisjoint(kinds):
+                kinds = [kind for kind in kinds if kind not in _FOLLOWING]
+            for kind in kinds:
+                finding = next(finding for finding in case.findings if finding.kind == kind)
+                if self._selected(finding.clause) or self._selected(script.clause):
+                    groups.setdefault((kind, script.check), []).append((script, case, finding))
+        return groups
 
     def _explained(self, phase: Phase, kind: str, members: Members) -> bool:
         """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
@@ -354,6 +388,7 @@ class Run:
             result.findings = [one for one in self._tally.confirmed if one.clause == clause.id]
             result.known_failing = self._known_failing.match(clause.id)
             result.not_tested = cannot or self._reasons.get(clause.id)
+            result.partly = clause.id in self._reasons
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
             results.append(result)
@@ -363,6 +398,7 @@ class Run:
             self._endpoint.url, self.seed, started, time.monotonic() - self._started, results, self._tally.phases,
             strict=self.settings.strict, options=self.settings.redacted(), could_not_test=cannot,
         )  # fmt: skip
+        made.notes += self._tally.notes
         if self._faults:
             made.runner_fault = "".join(traceback.format_exception(self._faults[0]))
         if self._tally.unexamined:

@@ -59,12 +59,10 @@ def a_long_series_arrives_whole(kit: Kit) -> Iterator[Scenario]:
     n = kit.names()
     steps = [*subscriber("a", n.client("a"), n.id(), n.id("2")), *subscriber("b", n.client("b"), n.id())]
     for burst in range(6):
-        for number in range(50):
-            steps.append(
-                Publish(
-                    n.id("2") if number % 7 == 3 else n.id(), event(message=f"{burst}.{number}"), wait=False
-                )
-            )
+        steps += [
+            Publish(n.id("2") if number % 7 == 3 else n.id(), event(message=f"{burst}.{number}"), wait=False)
+            for number in range(50)
+        ]
         steps.append(Settle())
     yield n, "six bursts of 50", steps
     n = kit.names()
