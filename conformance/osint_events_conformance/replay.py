@@ -15,7 +15,6 @@ from osint_events_conformance.names import Names, renamed
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.results import ExitStatus
-from osint_events_conformance.script import Publish, flat
 from osint_events_conformance.settings import Settings, flag
 from osint_events_conformance.trace import Trace
 from osint_events_conformance.triggers import TriggerFailed
@@ -24,6 +23,8 @@ from osint_events_conformance.wire import Link, Refused, Unreachable
 _RUNS = 3
 _RUNS_OF_FLAKY = 10
 _CONNECT_WITHIN = 10.0
+_PREVENTING = frozenset({"refused_odd_client_id", "dropped"})
+"""Kinds of SHOULD findings after which the rest of a script does not run."""
 
 
 class State(Enum):
@@ -87,16 +88,15 @@ async def replay(trace: Trace, settings: Settings, rng: random.Random) -> Replay
 
 
 def _unsuitable(trace: Trace, *, can_emit: bool, chooses: bool) -> str | None:
-    """Why the script cannot be run with these settings, or None."""
-    if not any(isinstance(step, Publish) for step in flat(trace.script.steps)):
+    """Why the script cannot be run with these settings, or None.
+
+    Even a script that publishes nothing needs the trigger that it had: fences are events too.
+    """
+    recorded = trace.header.settings
+    had = next((name for name in ("inject", "trigger_url", "trigger_command") if name in recorded), None)
+    if had is None or (can_emit and (chooses or had != "inject")):
         return None
-    if not can_emit:
-        recorded = trace.header.settings
-        how = next((name for name in ("trigger_url", "trigger_command") if name in recorded), "inject")
-        return f"its script makes the server emit events: give {flag(how)}"
-    if "inject" in trace.header.settings and not chooses:
-        return f"its script chooses the events' payloads: give {flag('inject')}"
-    return None
+    return f"it was found with {flag(had)}: give one that reaches the server here"
 
 
 async def _reach(executor: Executor, rng: random.Random) -> None:
@@ -122,7 +122,7 @@ async def _runs(executor: Executor, trace: Trace, rng: random.Random) -> Replaye
         refused = [entry.text for entry in case.wire if entry.conn == "publisher"]
         if case.refused_payloads:
             return Replayed(State.COULD_NOT_TEST, f"a publish was not accepted: {refused[-1]}", case)
-        other = next((finding for finding in case.findings if finding.level == "MUST"), None)
+        other = next((one for one in case.findings if one.level == "MUST" or one.kind in _PREVENTING), None)
         if other is not None:
             detail = f"something else is broken first: {other.clause}: {other.message}"
             return Replayed(State.COULD_NOT_TEST, detail, case)
