@@ -2,7 +2,8 @@
 
 A test says what it needs with ``@pytest.mark.node("directory", ...)``: Node, and each directory's packages
 (`npm ci`), relative to the repository. Missing ones are a skip that names them on a laptop, and a failure
-where `CI` is set, so that no test is ever silently absent there.
+where `CI` is set, so that no test is ever silently absent there. ``@pytest.mark.browser`` says that it
+needs Chromium, whose path the fixture `browser` gives.
 """
 
 from __future__ import annotations
@@ -16,15 +17,33 @@ import pytest
 ROOT = Path(__file__).parent
 
 
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose tools are missing; under CI, fail it."""
+    missing = []
     for marker in item.iter_markers("node"):
-        missing = [f"{tool} is not installed" for tool in ("node", "npm") if shutil.which(tool) is None]
+        missing += [f"{tool} is not installed" for tool in ("node", "npm") if shutil.which(tool) is None]
         missing += [
             f"{directory} has no node_modules (npm ci there, or nox -s node)"
             for directory in marker.args
             if not (ROOT / directory / "node_modules").is_dir()
         ]
-        if missing:
-            give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-            give_up("; ".join(missing))
+    if item.get_closest_marker("browser") and _browser() is None:
+        missing.append(f"none of {', '.join(_BROWSERS)} is installed")
+    if missing:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("; ".join(missing))
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The path of Chromium, for tests that are marked `browser`."""
+    path = _browser()
+    assert path is not None, "a test that uses `browser` is marked so"
+    return path
+
+
+def _browser() -> str | None:
+    return next(filter(None, map(shutil.which, _BROWSERS)), None)
