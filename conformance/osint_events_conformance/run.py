@@ -316,6 +316,8 @@ class Run:
             script, case, finding = min(members, key=lambda member: len(member[0].steps))
             suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
             confirmed = await self._examiner.examine(suspicion)
+            if kind == "delayed" and confirmed.flaky:
+                continue  # one slow moment proves nothing
             if confirmed.flaky:
                 flaky.append(confirmed)
             else:

@@ -145,6 +145,8 @@ class Link(asyncio.Protocol):
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fragments: list[bytes] = []
         self._message_opcode: Opcode | None = None
+        self._whole = True
+        """Whether what was written ends with a whole frame; else our own pongs must wait."""
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -253,10 +255,15 @@ class Link(asyncio.Protocol):
         """Whether data frames may be sent and are expected."""
         return self.ended is None and not self.close_sent and not self.tcp_closed
 
-    def write(self, data: bytes) -> None:
-        """Write raw bytes in one call: one TCP segment, as far as they fit."""
+    def write(self, data: bytes, *, whole: bool = True) -> None:
+        """Write raw bytes in one call: one TCP segment, as far as they fit.
+
+        Unless they end a frame (`whole`), no Pong of ours goes out before the next call.
+        """
+        self._whole = whole
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+        self._flush()
 
     async def drain(self) -> None:
         """Wait until the kernel takes more."""
@@ -296,6 +303,8 @@ class Link(asyncio.Protocol):
     # Receiving
 
     def _flush(self) -> None:
+        if not self._whole:
+            return
         for data in self._protocol.data_to_send():
             if self._transport is None or self._transport.is_closing():
                 return
