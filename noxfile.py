@@ -80,14 +80,15 @@ def reference_server(command: str, log: Path) -> Iterator[str]:
 def tests(session: nox.Session) -> None:
     """Run all tests that need Python only, on each Python version that is there."""
     install(session, "dev")
-    session.run("pytest", "-m", "not node", *session.posargs)
+    session.run("pytest", "-m", "not node and not browser", *session.posargs)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """Start the reference server and judge it; the reports are left in reports/."""
     install(session, "build", "server", "conformance", editable=False)
-    reports = ("--report-json=reports/report.json", "--report-junit=reports/report.xml")
+    formats = {"json": "json", "junit": "xml", "html": "html"}
+    reports = [f"--report-{name}=reports/report.{suffix}" for name, suffix in formats.items()]
     judge(session, f"{session.bin}/osint-events-server", *reports, *session.posargs)
 
 
@@ -109,6 +110,13 @@ def node(session: nox.Session) -> None:
             with session.chdir(lock.parent):
                 session.run(npm, "ci", "--no-audit", "--no-fund", external=True)
     session.run("pytest", "-m", "node", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Run all tests that need Chromium."""
+    install(session, "dev")
+    session.run("pytest", "-m", "browser", *session.posargs)
 
 
 @nox.session
