@@ -49,6 +49,7 @@ def judge(session: nox.Session, server: str, *options: str) -> None:
             "run",
             f"ws://{address}/ws",
             f"--inject=http://{address}/inject",
+            "--fallback=on",
             *options,
         )
 
