@@ -62,11 +62,28 @@ def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
 
 _SELF_EVIDENT = frozenset(
     {
-        "served_plain_get", "refused_odd_client_id", "older_ended", "no_object", "repeated_names", "schema", "confirmed_malformed",
-        "bad_close", "dropped", "respelt", "confirmed_out_of_order", "out_of_order", "wrong_mirror", "progress_range", "no_task_id", "no_kind",
-        "changed", "broken_frame", "never_ended", "delayed",
+        "served_plain_get",
+        "refused_odd_client_id",
+        "older_ended",
+        "no_object",
+        "repeated_names",
+        "schema",
+        "confirmed_malformed",
+        "bad_close",
+        "dropped",
+        "respelt",
+        "confirmed_out_of_order",
+        "out_of_order",
+        "wrong_mirror",
+        "progress_range",
+        "no_task_id",
+        "no_kind",
+        "changed",
+        "broken_frame",
+        "never_ended",
+        "delayed",
     }
-)  # fmt: skip
+)
 """Kinds that name their clause by themselves."""
 
 Steps = tuple[Step, ...]
@@ -158,7 +175,7 @@ def _segments(steps: Steps, finding: Finding) -> Made:
 
 
 def _flood(steps: Steps, finding: Finding) -> Made:
-    """More messages than a server need take at once (ROB-6), or more subscriptions than others have (SUB-3)."""
+    """More messages than a server need take at once (ROB-6), or many subscriptions (SUB-3)."""
     counts: dict[str, int] = {}
     spread: list[Step] = []
     numbers = count()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from osint_events_conformance.attribute import Experiment, experiments
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
-from osint_events_conformance.model import Case
 from osint_events_conformance.names import renamed
+from osint_events_conformance.records import Case
 from osint_events_conformance.results import ConfirmedFinding, Phase
 from osint_events_conformance.script import Connect, Script, Step, Together, to_json
 
@@ -60,11 +60,25 @@ class Examiner:
             script, case, finding = await self._reduce(script, case, finding)
             clause = await self._clause(script, finding)
         return ConfirmedFinding(
-            clause, BY_KIND[kind][1], kind, suspicion.phase, script.check, script.title, finding.message, finding.conn, finding.at,
-            finding.expected, finding.got, reproduced + 1, attempts + 1,
-            tuple(to_json(step) for step in script.steps), tuple(case.wire), suspicion.further,
-            salts=script.salts, mode=script.mode,
-        )  # fmt: skip
+            clause,
+            BY_KIND[kind][1],
+            kind,
+            suspicion.phase,
+            script.check,
+            script.title,
+            finding.message,
+            finding.conn,
+            finding.at,
+            finding.expected,
+            finding.got,
+            reproduced + 1,
+            attempts + 1,
+            tuple(to_json(step) for step in script.steps),
+            tuple(case.wire),
+            suspicion.further,
+            salts=script.salts,
+            mode=script.mode,
+        )
 
     def _find(self, case: Case, kind: str) -> Finding | None:
         return next((finding for finding in case.findings if finding.kind == kind), None)

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from osint_events_conformance import script as s
 from osint_events_conformance import values
-from osint_events_conformance.model import Case, Event, Model, Peer
+from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.pace import Pace, Ticker
+from osint_events_conformance.records import Case, Event, Peer
 from osint_events_conformance.triggers import Answer, Trigger
 from osint_events_conformance.wire import Ended, Endpoint, Link, Refused, Text, Unreachable
 

@@ -69,7 +69,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WireEntry:
-    """One thing that went over a wire: `direction` is `>` to the server, `<` from it, `*` an act beside it."""
+    """One thing that went over a wire: `direction` is `>` to the server, `<` from it, `*` beside it."""
 
     at: float
     conn: str

@@ -54,10 +54,14 @@ _COMBINATIONS = 3
 """Cases that each drawn payload appears in, with other fields each time."""
 _KNOWN_TYPES = frozenset({"subscribe_investigation", "hello", "unsubscribe_investigation", "ping", "pong"})
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 def draw(strategy: st.SearchStrategy[Any], count: int, rng: random.Random) -> list[Any]:
@@ -86,7 +90,7 @@ def closed(name: str) -> dict[str, Any]:
 
 
 def fuzz(kit: Kit, examples: int, *, payloads: bool) -> Iterator[Script]:
-    """Drawn messages, valid and invalid; with `payloads` also drawn events, if the trigger can choose them."""
+    """Drawn messages, valid and invalid; with `payloads` drawn events too, if the trigger can choose."""
     if examples == 0:
         return
     values = [
@@ -197,10 +201,19 @@ def _broken(kit: Kit, ids: list[str], values: list[Any]) -> Iterator[Scenario]:
                 data, clause = _mutated(json.dumps(good, ensure_ascii=False).encode(), rng), "ROB-2"
         if not _is_malformed(data):
             continue
-        yield n, "a broken subscribe", [
-            Connect("good", n.client("good")), Subscribe("good", n.id()), Connect("bad", n.client("bad")),
-            Say("bad", data, "malformed", clause=clause), Publish(n.id(), event()), Settle(), Subscribe("bad", n.id("after")),
-        ]  # fmt: skip
+        yield (
+            n,
+            "a broken subscribe",
+            [
+                Connect("good", n.client("good")),
+                Subscribe("good", n.id()),
+                Connect("bad", n.client("bad")),
+                Say("bad", data, "malformed", clause=clause),
+                Publish(n.id(), event()),
+                Settle(),
+                Subscribe("bad", n.id("after")),
+            ],
+        )
 
 
 def _mutated(data: bytes, rng: random.Random) -> bytes:

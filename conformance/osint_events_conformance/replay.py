@@ -10,10 +10,11 @@ from enum import Enum
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import Finding
 from osint_events_conformance.launch import trigger
-from osint_events_conformance.model import Case, Model
+from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names, renamed
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
+from osint_events_conformance.records import Case
 from osint_events_conformance.results import ExitStatus
 from osint_events_conformance.settings import Settings, flag
 from osint_events_conformance.trace import Trace

@@ -18,11 +18,12 @@ from osint_events_conformance import suite
 from osint_events_conformance.examine import Examiner, Suspicion
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
-from osint_events_conformance.model import Case, Model
+from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.records import Case
 from osint_events_conformance.results import (
     NOT_TESTED,
     ClauseResult,
@@ -49,7 +50,7 @@ _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
 _EXAMINED_PER_KIND = 3
 _PRIMARY = frozenset({"lost", "unconfirmed", "ended", "refused_upgrade", "unreachable"})
-"""Kinds that others follow from: a server that lost a subscription takes an event for one without subscribers."""
+"""Kinds that others follow from: where a subscription is lost, the fallback makes strays."""
 _FOLLOWING = frozenset(
     {
         "stray",
@@ -129,17 +130,11 @@ class Run:
             await self._smoke()
             if not self._stopped:
                 await self._executor.stand_by()
-                drawing = self._draw()
-                try:
-                    await self._coverage()
-                    fuzz, scenarios = await drawing
-                finally:
-                    drawing.cancel()
+                await self._coverage()
                 if self._broken and not self.settings.patient:
                     self._tally.notes.append(_LEFT_OUT)
                 else:
-                    await self._phase("fuzz", fuzz)
-                    await self._phase("stateful", scenarios)
+                    await self._drawn()
                 await self._finish_long()
         except (CannotTest, TriggerFailed) as error:
             cannot = str(error)
@@ -238,20 +233,26 @@ class Run:
                 self._long.append(asyncio.create_task(self._long_script(script)))
         await self._phase("coverage", scripts)
 
-    def _draw(self) -> asyncio.Task[tuple[list[Script], list[Script]]]:
-        """Draw the cases of the later phases in a thread, while the coverage phase waits for answers."""
+    async def _drawn(self) -> None:
+        """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
         kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback)
-        examples, emits = self.settings.examples, self._trigger.can_emit
-        payloads = self._trigger.controls_payload
+        examples, payloads = self.settings.examples, self._trigger.controls_payload
+        self._progress("drawing cases")
 
         def draw() -> tuple[list[Script], list[Script]]:
             from osint_events_conformance import generate  # noqa: PLC0415 - Hypothesis is slow to import
 
             drawn = list(generate.fuzz(kit, examples, payloads=payloads))
-            scenarios = list(generate.scenarios(kit, examples // 3)) if payloads else []
-            return [one for one in drawn if emits or not suite.publishes(one)], scenarios
+            return drawn, list(generate.scenarios(kit, examples // 3)) if payloads else []
 
-        return asyncio.create_task(asyncio.to_thread(draw))
+        before = time.monotonic()
+        drawn, scenarios = await asyncio.to_thread(draw)
+        seconds = time.monotonic() - before
+        if not self._trigger.can_emit:
+            drawn = [script for script in drawn if not suite.publishes(script)]
+        await self._phase("fuzz", drawn)
+        next(one for one in self._tally.phases if one.name == "fuzz").seconds += seconds
+        await self._phase("stateful", scenarios)
 
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
@@ -397,9 +398,16 @@ class Run:
         if cannot is None and all(result.outcome in NOT_TESTED for result in results):
             cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
-            self._endpoint.url, self.seed, started, time.monotonic() - self._started, results, self._tally.phases,
-            strict=self.settings.strict, options=self.settings.redacted(), could_not_test=cannot,
-        )  # fmt: skip
+            self._endpoint.url,
+            self.seed,
+            started,
+            time.monotonic() - self._started,
+            results,
+            self._tally.phases,
+            strict=self.settings.strict,
+            options=self.settings.redacted(),
+            could_not_test=cannot,
+        )
         made.notes += self._tally.notes
         if self._faults:
             made.runner_fault = "".join(traceback.format_exception(self._faults[0]))
@@ -412,8 +420,10 @@ class Run:
                 f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"
             )
         made.coverage = {
-            "types_seen": dict(self._model.seen_types), "kinds_seen": dict(self._model.seen_kinds), "fields_seen": dict(self._model.seen_fields),
-        }  # fmt: skip
+            "types_seen": dict(self._model.seen_types),
+            "kinds_seen": dict(self._model.seen_kinds),
+            "fields_seen": dict(self._model.seen_fields),
+        }
         return made
 
 

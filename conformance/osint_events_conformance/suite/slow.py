@@ -53,14 +53,14 @@ def a_stalled_reader_delays_nobody_and_is_ended(kit: Kit) -> Iterator[Scenario]:
     ]
     steps += [
         *prompt,
-        *_load(n.id(), 60),
+        *_load(n.id(), 40),
         Settle(),
         *prompt,
         Publish(n.id("other"), event(message="other"), prompt=True),
     ]
     steps += [
         *subscriber("new", n.client("new"), n.id()),
-        *_load(n.id(), 90),
+        *_load(n.id(), 50),
         Settle(),
         *prompt,
         Ping("witness", b"there"),

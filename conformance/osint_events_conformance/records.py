@@ -1,0 +1,142 @@
+"""What the model remembers: cases, connections, investigations, events, and what is owed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from osint_events_conformance import values
+from osint_events_conformance.findings import Finding, WireEntry
+from osint_events_conformance.wire import Link, Text
+
+KEPT_TEXT = 2000
+"""Characters of a message that a finding quotes."""
+_KEPT_WIRE = 600
+
+
+@dataclass(eq=False, slots=True)
+class Debt:
+    """Something that the server owes: `kind` is the finding that it becomes when it never comes."""
+
+    kind: str
+    peer: Peer
+    about: str
+    event: Event | None = None
+    since: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """One connection's interest in one investigation."""
+
+    sent_at: float
+    confirmed_at: float | None = None
+    last_order: int = -1
+
+
+@dataclass(eq=False, slots=True)
+class Event:
+    """One published payload. `data` is None-like (`observed`) where the checker did not write it."""
+
+    investigation: Investigation
+    order: int
+    data: Any
+    key: values.Key
+    spelling: str | None
+    started: float
+    accepted: bool | None = None
+    """True once accepted, False once refused, None while (or for ever) unknown."""
+    done: float | None = None
+    received: dict[Peer, float] = field(default_factory=dict)
+    debts: dict[Peer, Debt] = field(default_factory=dict)
+    first_received: float | None = None
+    strays: list[tuple[Peer, Text]] = field(default_factory=list)
+    """Receipts by connections that are not subscribed, until it is known whether a subscriber got it."""
+
+
+@dataclass(eq=False, slots=True)
+class Investigation:
+    """All that is known of one investigation id."""
+
+    id: str
+    case: Case
+    subscriptions: dict[Peer, Subscription] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    by_key: dict[values.Key, list[Event]] = field(default_factory=dict)
+    triggers: int = 0
+    """How often the server was asked to emit something of its own choice."""
+    last_end: float | None = None
+    """When a connection that was subscribed to it ended last."""
+
+
+@dataclass(eq=False, slots=True)
+class Peer:
+    """What the model knows of one connection."""
+
+    name: str
+    case: Case
+    link: Link
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    unconfirmed: list[tuple[str, Debt]] = field(default_factory=list)
+    overtaken: dict[Debt, str] = field(default_factory=dict)
+    """Confirmations still owed although a later request was confirmed, and which (SUB-7)."""
+    pings: list[tuple[bytes, Debt]] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
+    """Clauses of the malformed messages that it sent."""
+    may_end: bool = False
+    """Whether the server may end it: raw bytes were sent, it stalls, or a newer one took its client id."""
+    superseded: bool = False
+    stalled: bool = False
+    has_stalled: bool = False
+    leaving: bool = False
+    gone: bool = False
+    debts: set[Debt] = field(default_factory=set)
+
+    @property
+    def serves(self) -> bool:
+        """Whether the server still owes it service."""
+        return not self.leaving and not self.gone
+
+
+class Case:
+    """One run of one script: its debts, findings, counts and wire log."""
+
+    def __init__(self, name: str, on_change: Callable[[], None]) -> None:
+        self.name = name
+        self.on_change = on_change
+        self.findings: list[Finding] = []
+        self.cases: Counter[str] = Counter()
+        self.peers: list[Peer] = []
+        self.investigations: dict[str, Investigation] = {}
+        self.progressed_at = 0.0
+        self.refused_payloads = 0
+        self.cut_short = False
+        """Whether its last steps were left out for want of time."""
+        self.wire: list[WireEntry] = []
+        self.order = 0
+
+    @property
+    def owed(self) -> list[Debt]:
+        """What is still owed, but to readers that stall."""
+        return [debt for peer in self.peers if not peer.stalled for debt in peer.debts]
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is owed now."""
+        return all(peer.stalled or not peer.debts for peer in self.peers)
+
+    def log(self, at: float, conn: str, direction: Literal[">", "<", "*"], text: str) -> None:
+        """Keep what went over the wire, for the report; the oldest half goes when it grows long."""
+        if len(self.wire) >= _KEPT_WIRE:
+            del self.wire[: _KEPT_WIRE // 2]
+        self.wire.append(WireEntry(at, conn, direction, text[:KEPT_TEXT]))
+
+    def find(
+        self, kind: str, message: str, conn: str, at: float, *,
+        clause: str = "", expected: str | None = None, got: str | None = None,
+    ) -> None:  # fmt: skip
+        """Record a finding."""
+        self.findings.append(Finding(kind, message, conn, at, clause, expected=expected, got=got))
+        self.on_change()
