@@ -37,6 +37,7 @@ def document(result: RunResult) -> dict[str, Any]:
         "exit_status": int(result.exit_status),
         "could_not_test": result.could_not_test,
         "usage": result.usage,
+        "runner_fault": result.runner_fault,
         "target": result.target,
         "seed": result.seed,
         "strict": result.strict,

@@ -1,14 +1,14 @@
 """The report for CI systems: JUnit XML as Jenkins, GitLab and GitHub's actions read it.
 
 One suite a phase, one test case for each clause that was judged in it. A clause without a verdict is
-skipped, with its reason. Where nothing could be tested, or the request itself was wrong, the case `verdict`
-is an error, so that a report of skipped cases is never taken for a green one.
+skipped, with its reason. Where there is no verdict on the server at all, the case `verdict` is an error, so
+that a report of skipped cases is never taken for a green one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree as ET
@@ -71,12 +71,20 @@ def _suites(result: RunResult) -> Iterable[_Suite]:
             rest.cases.append(
                 _Case("osint-events.known-failing", _name(clause), "failure", message, "known-failing")
             )
-    cannot = result.usage or result.could_not_test
-    outcome: Outcome | None = "error" if cannot else None
-    rest.cases.append(
-        _Case("osint-events", "verdict", outcome, cannot or "", "could-not-test", output=result.summary())
-    )
+    rest.cases.append(_verdict(result))
     yield rest
+
+
+def _verdict(result: RunResult) -> _Case:
+    """The run as a whole: an error where there is no verdict on the server."""
+    case = _Case("osint-events", "verdict", output=result.summary())
+    if result.runner_fault:
+        message = "the runner itself failed, so there is no verdict"
+        return replace(
+            case, outcome="error", message=message, type="runner-fault", details=result.runner_fault
+        )
+    cannot = result.usage or result.could_not_test
+    return replace(case, outcome="error", message=cannot, type="could-not-test") if cannot else case
 
 
 def _judged(result: RunResult, clause: ClauseResult, phase: str, found: list[ConfirmedFinding]) -> _Case:

@@ -94,10 +94,11 @@ class LiveProgress:
 
     def __rich__(self) -> Text:
         """The status line."""
-        status = Text(f"{self._phase or 'starting'}  {self._clock() - self._began:.0f} s", "bold cyan")
+        status = Text(f"{self._phase or 'running'}  {self._clock() - self._began:.0f} s", "bold cyan")
         if self._scripts:
             status.append(f"  {self._scripts_run}/{self._scripts} scripts", "default")
-        status.append(f"  {self._cases} cases", "default")
+        if self._cases:
+            status.append(f"  {self._cases} cases", "default")
         if self._suspected:
             status.append(f"  {self._suspected} suspected", "yellow")
         if self._confirmed:

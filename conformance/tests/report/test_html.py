@@ -148,6 +148,11 @@ def test_hostile_text_stays_text(hostile_result: RunResult, make_result: Any, ma
     assert {tag for tag, _ in found.elements} <= {tag for tag, _ in harmless.elements}
 
 
+def test_a_fault_of_the_runner_is_shown_first(make_result: Any) -> None:
+    text = page(make_result(runner_fault="Traceback:\nKeyError: 'x'")).text
+    assert text.index("The runner itself failed") < text.index("Traceback:") < text.index("Clauses")
+
+
 def test_a_report_is_written_as_it_is_rendered(make_result: Any, tmp_path: Path) -> None:
     html.write(make_result(), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html.render(make_result())

@@ -117,6 +117,35 @@ def test_a_run_that_could_not_test_is_an_error_and_never_only_skipped(
     assert root.attrib["errors"] == "1"
 
 
+def test_a_fault_of_the_runner_is_an_error(make_result: Any, tmp_path: Path) -> None:
+    root = read(make_result(runner_fault="Traceback:\nKeyError: 'x'"), tmp_path)
+    error = root.find(".//testcase[@name='verdict']/error")
+    assert error is not None
+    assert error.attrib["type"] == "runner-fault"
+    assert "KeyError" in (error.text or "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"could_not_test": "the server is gone"},
+        {"usage": "a pattern matches nothing"},
+        {"runner_fault": "Traceback"},
+        {"known": frozenset({"SUB-1"})},
+        {"strict": True},
+    ],
+)
+@pytest.mark.parametrize("found", [(), ({},), ({"level": "SHOULD"},), ({"reproduced": 1},)])
+def test_it_is_green_when_and_only_when_the_run_is(
+    make_result: Any, make_finding: Any, tmp_path: Path, changes: dict[str, Any], found: Any
+) -> None:
+    result = make_result(*(make_finding(**one) for one in found), **changes)
+    root = read(result, tmp_path)
+    bad = int(root.attrib["failures"]) + int(root.attrib["errors"])
+    assert (bad == 0) == (result.exit_status == 0)
+
+
 def test_the_verdict_line_is_the_output_of_the_last_case(make_result: Any, tmp_path: Path) -> None:
     result = make_result()
     last = list(read(result, tmp_path).iter("testcase"))[-1]
