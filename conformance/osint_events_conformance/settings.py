@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import shlex
 import ssl
 import tomllib
@@ -37,9 +38,13 @@ class SettingsError(Exception):
     """A setting is wrong; the message is one line that says which, where, and what is expected."""
 
 
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("it holds control characters")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, 5.6.2."""
+
+
+def _header_value(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("it is no printable ASCII")
     return value
 
 
@@ -84,10 +89,10 @@ class Settings(BaseModel):
         None, description="File of clause ids or globs, one a line, that are known to fail."
     )
     header: tuple[str, ...] = Field((), description="Header of every request, 'Name: value'.")
-    subprotocol: Annotated[str, AfterValidator(_one_line)] | None = Field(
+    subprotocol: Annotated[str, AfterValidator(_header_value)] | None = Field(
         None, description="WebSocket subprotocol to offer."
     )
-    origin: Annotated[str, AfterValidator(_one_line)] | None = Field(
+    origin: Annotated[str, AfterValidator(_header_value)] | None = Field(
         None, description="Origin header of the handshake."
     )
     cacert: Path | None = Field(None, description="PEM file of certificates to trust, for wss and https.")
@@ -134,8 +139,10 @@ class Settings(BaseModel):
     def _check_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for line in value:
             name, colon, _ = line.partition(":")
-            if not colon or not name.strip().isascii() or not name.strip() or not line.isprintable():
+            if not colon or not _TOKEN.fullmatch(name.strip()):
                 raise ValueError(f"{name!r} is no 'Name: value'")
+            if not line.isascii() or not line.isprintable():
+                raise ValueError(f"the value of {name} is no printable ASCII")
         return value
 
     @field_validator("only", "skip")

@@ -1,0 +1,94 @@
+"""The selftest: a runner that judges the zoo rightly, and one that does not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+from osint_events import contract
+from osint_events_conformance import selftest
+from osint_events_conformance.faulty import FAULTS, ODDITIES
+from osint_events_conformance.selftest import Entry, Judged, SelftestResult
+
+if TYPE_CHECKING:
+    from conformance.tests.conftest import Command
+
+FAULT = Entry("never-pongs", "fault", frozenset({"CONN-3"}))
+ODD = Entry("greets", "oddity", frozenset())
+
+
+def test_a_fault_is_killed_and_a_correct_server_passes(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "matrix.json"
+    result = command("selftest", "--only=confirms-missing-*", "--only=correct", "--jobs=2", f"--json={file}")
+    assert result.exit_code == 0, result.output
+    assert "PASSED: 1 of 1 faults killed for the right reason" in result.output.splitlines()[-1]
+    matrix = json.loads(file.read_text(encoding="utf-8"))
+    jsonschema.validate(matrix, json.loads(selftest.schema()))
+    found = {server["name"]: server["found"] for server in matrix["servers"]}
+    assert found == {"correct": {}, "confirms-missing-ids": {"SUB-6": "failed"}}
+
+
+def test_the_whole_zoo_is_selected_unless_told_otherwise() -> None:
+    assert {entry.name for entry in selftest.select()} == {"correct", *ODDITIES, *FAULTS}
+
+
+def test_some_of_each_clause_are_at_most_so_many_and_leave_no_clause_out() -> None:
+    faults = [entry for entry in selftest.select(each=2) if entry.kind == "fault"]
+    counts = Counter(clause for entry in faults for clause in entry.declared)
+    broken = {clause for fault in FAULTS.values() for clause in fault.clauses}
+    assert set(counts) == broken
+    assert len(faults) <= 2 * len(broken)
+    for clause in contract.clauses():
+        kinds = {fault.subtle for fault in FAULTS.values() if fault.clauses == {clause.id}}
+        chosen = {entry.subtle for entry in faults if entry.declared == {clause.id}}
+        assert chosen == kinds, "plain and subtle ones in turn"
+
+
+@pytest.mark.parametrize(
+    ("entry", "found", "word"),
+    [
+        (FAULT, {"CONN-3": "failed"}, "ok"),
+        (FAULT, {"CONN-3": "flaky"}, "ok"),
+        (FAULT, {}, "MISS"),
+        (FAULT, {"CONN-4": "failed"}, "WRONG"),
+        (FAULT, {"CONN-3": "failed", "CONN-4": "failed"}, "WRONG"),
+        (ODD, {}, "ok"),
+        (ODD, {"SUB-7": "warned"}, "WRONG"),
+    ],
+)
+def test_only_exactly_the_declared_clauses_are_right(entry: Entry, found: dict[str, str], word: str) -> None:
+    judged = Judged(entry, found, 1.0)
+    assert judged.line().split()[0] == word
+    assert judged.passed == (word == "ok")
+
+
+def test_a_server_that_was_not_judged_does_not_pass() -> None:
+    judged = Judged(ODD, {}, 1.0, "the server did not start")
+    assert not judged.passed
+    result = SelftestResult([judged])
+    assert selftest.summary(result).splitlines()[-2:] == [
+        "not judged at all: greets",
+        "FAILED: 0 of 0 faults killed for the right reason (0 detected), "
+        "0 of 1 correct servers passed; 0 s, 1 at once",
+    ]
+
+
+def test_nothing_judged_is_not_passed() -> None:
+    assert not SelftestResult().passed
+
+
+def test_the_matrix_marks_what_was_found_missed_and_found_wrongly() -> None:
+    two = Entry("two", "fault", frozenset({"CONN-3", "SUB-1"}))
+    result = SelftestResult([Judged(FAULT, {"CONN-3": "failed"}, 1), Judged(two, {"SUB-2": "failed"}, 1)])
+    lines = [line for line in selftest.matrix(result).splitlines() if line.startswith(("never-pongs", "two"))]
+    assert lines == ["never-pongs  # . .", "two          - - !   <"]
+
+
+async def test_a_server_that_does_not_start_is_told() -> None:
+    with pytest.raises(ChildProcessError, match="the server did not start: it said nothing"):
+        async with selftest.serving(["false"]):
+            pass
