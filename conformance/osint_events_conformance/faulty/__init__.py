@@ -6,7 +6,28 @@ A judge can be trusted that kills each of them for the right reason, and none of
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from . import connection, delivery, events, messages, oddities, own_events, receivers, robustness, subscribing
+from . import (
+    connection,
+    delivery,
+    events,
+    fragments,
+    load,
+    malformed,
+    matching,
+    messages,
+    odd_connections,
+    odd_times,
+    oddities,
+    order,
+    own_events,
+    receivers,
+    robustness,
+    scalars,
+    subscribe_fields,
+    subscribing,
+    subscriptions,
+    twins,
+)
 from .catalogue import FAULTS as _FAULTS
 from .catalogue import ODDITIES as _ODDITIES
 from .catalogue import Fault, Oddity
@@ -18,14 +39,25 @@ if TYPE_CHECKING:
 # Importing the sections is what fills the catalogue.
 SECTIONS = (
     connection,
+    twins,
+    fragments,
     messages,
     subscribing,
+    subscriptions,
+    subscribe_fields,
+    malformed,
     robustness,
+    load,
     events,
+    scalars,
     own_events,
     delivery,
+    order,
+    matching,
     receivers,
     oddities,
+    odd_times,
+    odd_connections,
 )
 FAULTS: "Mapping[str, Fault]" = MappingProxyType(_FAULTS)
 ODDITIES: "Mapping[str, Oddity]" = MappingProxyType(_ODDITIES)
