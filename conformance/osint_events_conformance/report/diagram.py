@@ -9,9 +9,12 @@ from osint_events_conformance.report.sequence import PUBLISHER, Gap, Row, excerp
 
 _CHAR = 6.7
 """Width of a character of the labels' monospaced font at 11 px."""
-_SERVER_X = 84
-_LABELS = 320
-"""Width of the space between the server's lane and the first connection's, where all labels stand."""
+_SERVER_X = 62
+_LABELS = 254
+"""Width of the space between the server's lane and the first connection's, where all labels stand.
+
+With one connection the drawing fits a page of 400 pixels.
+"""
 _HEAD = 30
 _ROW = 34
 _GAP_ROW = 22

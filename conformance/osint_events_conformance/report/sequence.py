@@ -25,7 +25,7 @@ _PUBLISH = re.compile(r'publish ("(?:[^"\\]|\\.)*"|[^:]*): (.*)', re.DOTALL)
 _SAME_MOMENT = 0.0005
 _CUT = 400
 """From this length on the log may have cut a payload, so that it is no JSON any more."""
-_LABEL = 44
+_LABEL = 36
 _ID = 24
 _AFTER = 2
 

@@ -37,6 +37,7 @@ onload = () => {{
       .filter(one => one.getBoundingClientRect().height > 0).length,
     background: getComputedStyle(page.body).backgroundColor,
     text: getComputedStyle(page.body).color,
+    scrolling: [...page.querySelectorAll(".scroll:has(svg)")].some(one => one.scrollWidth > one.clientWidth),
     focusable: [...page.querySelectorAll("summary, a, .scroll")].every(one => one.tabIndex >= 0),
     hacked: window.hacked ?? null,
     foreign: page.querySelectorAll("script, img, iframe").length,
@@ -98,6 +99,15 @@ def test_every_part_is_there_and_can_be_reached_by_keyboard(
     assert found["sections"] == ["notes", "matrix", "untested", "findings", "run"]
     assert found["drawn"] == 7
     assert found["focusable"]
+
+
+def test_a_drawing_of_one_connection_needs_no_scrolling_on_a_phone(
+    measure: Measure, make_result: Any, make_finding: Any
+) -> None:
+    wire = [entry for entry in make_finding().wire if entry.conn != "a"]
+    found = measure(make_result(make_finding(wire=tuple(wire))), 400)
+    assert found["drawn"] == 5
+    assert not found["scrolling"]
 
 
 def test_light_is_light_and_dark_is_dark(measure: Measure, make_result: Any) -> None:

@@ -38,7 +38,7 @@ def test_the_request_the_publish_and_the_absence_matter(make_finding: Any) -> No
     assert mattering(sequence(make_finding())) == [
         'b subscribe "inv-1"',
         'publisher publish "inv-1" "task_started"',
-        'b not delivered: {"type": "task_started"}',
+        'b not delivered: {"type": "task_start…',
     ]
 
 
@@ -97,7 +97,7 @@ def test_a_finding_without_a_log_has_a_sequence(make_finding: Any) -> None:
         ('{"type": "investigation_update", "investigation_id": "x", "data": {}}', 'update "x" {}'),
         ('publish "a: b": {"message": "m"}', 'publish "a: b" "m"'),
         ('publish "x": {"a": "cut', 'publish "x" {"a": "cut'),
-        ("[" * 2000, "[" * 43 + "…"),
+        ("[" * 2000, "[" * 35 + "…"),
         ("Pong 0x00", "Pong 0x00"),
     ],
 )
