@@ -70,11 +70,11 @@ def test_a_server_that_was_not_judged_does_not_pass() -> None:
     judged = Judged(ODD, {}, 1.0, "the server did not start")
     assert not judged.passed
     result = SelftestResult([judged])
-    assert selftest.summary(result).splitlines()[-2:] == [
-        "not judged at all: greets",
-        "FAILED: 0 of 0 faults killed for the right reason (0 detected), "
-        "0 of 1 correct servers passed; 0 s, 1 at once",
-    ]
+    *_, which, verdict = selftest.summary(result).splitlines()
+    assert which == "not judged at all: greets"
+    assert verdict.startswith(
+        "FAILED: 0 of 0 faults killed for the right reason (0 detected), 0 of 1 correct"
+    )
 
 
 def test_nothing_judged_is_not_passed() -> None:
