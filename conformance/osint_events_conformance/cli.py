@@ -171,18 +171,19 @@ def _replay_settings(recorded: trace.Trace, said: dict[str, Any], config: Path |
 @click.option("--jobs", type=click.IntRange(1, 64), help="Servers judged at once.  [default: 2 a core]")
 @click.option("--only", multiple=True, metavar="NAME-OR-GLOB", help="Only these servers of the zoo.")
 @click.option(
-    "--each",
+    "--sample",
     type=click.IntRange(1),
     metavar="N",
-    help="At most N faults of each clause, plain and subtle in turn.  [default: all]",
+    help="Only about N servers, always the same: faults of each clause in turn, subtle and plain, and "
+    "correct ones.  [default: the whole zoo]",
 )
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the kill matrix to this file.")
-def selftest(jobs: int | None, only: tuple[str, ...], each: int | None, file: Path | None) -> None:
+def selftest(jobs: int | None, only: tuple[str, ...], sample: int | None, file: Path | None) -> None:
     """Judge the zoo: faulty servers, whose faults must be found, and correct ones, which must pass."""
     from osint_events_conformance import selftest as testing  # noqa: PLC0415 - the zoo is its alone
 
     try:
-        entries = testing.select(only, each)
+        entries = testing.select(only, sample)
         if file is not None:
             launch.try_writing("--json", file)
     except SettingsError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any, Final, Literal
 
 from osint_events import contract
 
-from osint_events_conformance.faulty import FAULTS, ODDITIES, Fault
+from osint_events_conformance.faulty import FAULTS, ODDITIES
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.settings import SettingsError
 
@@ -32,6 +33,8 @@ FORMAT: Final = 1
 _RUN_WITHIN = 180.0
 """Seconds after which a run counts as hung; its own --max-time is far below."""
 _STOP_WITHIN = 10.0
+_ODD_SHARE = 6
+"""One in so many servers of a sample is odd, the others are faulty."""
 
 Kind = Literal["fault", "oddity", "correct"]
 
@@ -119,34 +122,43 @@ def default_jobs() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-def select(only: Iterable[str] = (), each: int | None = None) -> list[Entry]:
+def select(only: Iterable[str] = (), sample: int | None = None) -> list[Entry]:
     """The servers to judge: the correct one, the odd ones, the faulty ones.
 
-    `only` are names and globs; `each` takes at most so many faults of each clause, plain and subtle in
-    turn. Raises `SettingsError` for a pattern that matches none.
+    `only` are names and globs; `sample` takes about so many servers. Raises `SettingsError` for a pattern
+    that matches none.
     """
-    entries = [Entry("correct", "correct", frozenset())]
-    entries += [Entry(odd.name, "oddity", odd.warns, trigger=odd.trigger) for odd in ODDITIES.values()]
-    faults = FAULTS.values() if each is None else _some(each)
-    entries += [
-        Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback) for one in faults
-    ]
+    odd = list(ODDITIES.values())
+    faults = list(FAULTS.values())
+    if sample is not None:
+        odd = odd[:: max(math.ceil(_ODD_SHARE * len(odd) / sample), 1)]
+        chosen = set(_dealt()[: max(sample - len(odd) - 1, 0)])
+        faults = [fault for fault in faults if fault.name in chosen]
+    entries = [
+        Entry("correct", "correct", frozenset()),
+        *(Entry(one.name, "oddity", one.warns, trigger=one.trigger) for one in odd),
+        *(
+            Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback)
+            for one in faults
+        ),
+    ]  # fmt: skip
     patterns = Patterns(only)
     for pattern in patterns.unmatched(entry.name for entry in entries):
         raise SettingsError(f"--only: {pattern!r} matches no server of the zoo")
     return [entry for entry in entries if not patterns or patterns.match(entry.name)]
 
 
-def _some(each: int) -> list[Fault]:
-    """At most `each` faults a clause, plain and subtle ones in turn, in the order of the zoo."""
-    taken: dict[str, Fault] = {}
+def _dealt() -> list[str]:
+    """The faults' names, one of each clause in turn, and of each clause subtle and plain ones in turn."""
+    rounds = []
     for clause in contract.clauses():
         broken = [fault for fault in FAULTS.values() if clause.id in fault.clauses]
-        plain = [fault for fault in broken if not fault.subtle]
-        subtle = [fault for fault in broken if fault.subtle]
-        turns = [fault for fault in chain.from_iterable(zip_longest(plain, subtle)) if fault is not None]
-        taken |= {fault.name: fault for fault in turns[:each]}
-    return [fault for name, fault in FAULTS.items() if name in taken]
+        plain = [fault.name for fault in broken if not fault.subtle]
+        subtle = [fault.name for fault in broken if fault.subtle]
+        turns = chain.from_iterable(zip_longest(subtle, plain))
+        rounds.append([name for name in turns if name is not None])
+    dealt = chain.from_iterable(zip_longest(*rounds))
+    return [name for name in dict.fromkeys(dealt) if name is not None]
 
 
 async def test(entries: list[Entry], jobs: int, progress: Callable[[str], None]) -> SelftestResult:
