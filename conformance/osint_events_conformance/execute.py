@@ -156,6 +156,7 @@ class Executor:
             if not peer.leaving:
                 self.model.leaving(peer, self.clock(), handshake=False)
                 peer.link.resume_reading()
+                running.case.log(self.clock(), peer.name, ">", "Close 1000 (the scenario is over)")
                 peer.link.close()
             peer.link.hang_up_soon()
 
@@ -230,6 +231,7 @@ class Executor:
     async def _connect(self, running: _Running, step: s.Connect) -> None:
         running.peers[step.conn] = None
         case = running.case
+        self.model.connecting(case, step.client_id)
         for attempt in range(self._busy_retries + 1):
             try:
                 link = await Link.open(

@@ -11,9 +11,10 @@ from osint_events import contract
 from osint_events_conformance import trace
 from osint_events_conformance.findings import WireEntry
 from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.progress import Progress
 from osint_events_conformance.report import WRITERS
 from osint_events_conformance.results import ConfirmedFinding, RunResult
-from osint_events_conformance.run import Progress, Run
+from osint_events_conformance.run import Run
 from osint_events_conformance.settings import Settings, SettingsError, flag
 from osint_events_conformance.triggers import Inject, Observe, Trigger, TriggerCommand, TriggerUrl
 

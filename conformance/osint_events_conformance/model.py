@@ -51,11 +51,14 @@ class Model:
 
     # What the client does
 
-    def connected(self, case: Case, name: str, link: Link) -> Peer:
-        """A handshake succeeded. An older connection with the same client id may be closed (CONN-5)."""
+    def connecting(self, case: Case, client_id: str) -> None:
+        """A handshake begins: an older connection with the same client id may be closed (CONN-5)."""
         for other in case.peers:
-            if other.link.client_id == link.client_id and other.serves:
+            if other.link.client_id == client_id and other.serves:
                 other.superseded = other.may_end = True
+
+    def connected(self, case: Case, name: str, link: Link) -> Peer:
+        """A handshake succeeded."""
         peer = Peer(name, case, link)
         case.peers.append(peer)
         return peer
@@ -176,6 +179,11 @@ class Model:
         """The server ended the connection, or finished its closing."""
         link = peer.link
         if link.framing_error is not None and not peer.gone:
+            self._forgive(peer)
+            peer.gone = True
+            self._ended(peer, at)
+            if peer.may_end:
+                return  # broken frames are answered in kind
             peer.case.find("broken_frame", f"broken framing: {link.framing_error}", peer.name, at)
         elif peer.leaving:
             self._close_progress(peer)

@@ -11,9 +11,10 @@ from osint_events_conformance import values
 from osint_events_conformance.findings import Finding, WireEntry
 from osint_events_conformance.wire import Link, Text
 
-KEPT_TEXT = 2000
+KEPT_TEXT = 70_000
 """Characters of a message that a finding quotes."""
 _KEPT_WIRE = 600
+_KEPT_LINE = 2000
 
 
 @dataclass(eq=False, slots=True)
@@ -131,7 +132,7 @@ class Case:
         """Keep what went over the wire, for the report; the oldest half goes when it grows long."""
         if len(self.wire) >= _KEPT_WIRE:
             del self.wire[: _KEPT_WIRE // 2]
-        self.wire.append(WireEntry(at, conn, direction, text[:KEPT_TEXT]))
+        self.wire.append(WireEntry(at, conn, direction, text[:_KEPT_LINE]))
 
     def find(
         self, kind: str, message: str, conn: str, at: float, *,

@@ -184,9 +184,12 @@ class RunResult:
                 if result.clause.level == level and result.clause.subject != "client"
             ]
             tested = [result for result in binding if result.outcome not in NOT_TESTED]
-            broken = [result for result in tested if result.outcome != "passed"]
+            warned = [result for result in tested if result.outcome == "warned" and level == "MUST"]
+            broken = [result for result in tested if result.outcome != "passed" and result not in warned]
             kept = f"{len(broken)} not kept: {_ids(broken)}" if broken else "all kept"
             text = f"{len(tested)} of {len(binding)} {level}s tested, {kept}"
+            if warned:
+                text += f" (a SHOULD within them not: {_ids(warned)})"
             left = [result for result in binding if result.outcome in NOT_TESTED]
             if left:
                 text += f"; {len(left)} not tested"

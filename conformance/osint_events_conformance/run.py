@@ -7,7 +7,7 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,14 @@ from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.progress import (
+    Confirmed,
+    PhaseBegan,
+    PhaseEnded,
+    Progress,
+    ScriptEnded,
+    Suspected,
+)
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import (
     NOT_TESTED,
@@ -33,13 +41,10 @@ from osint_events_conformance.results import (
     RunResult,
 )
 from osint_events_conformance.script import Connect, Publish, Script, Subscribe, flat
-from osint_events_conformance.settings import Settings
+from osint_events_conformance.settings import Settings, redacted_url
 from osint_events_conformance.suite import Kit, event, subscriber
 from osint_events_conformance.triggers import Trigger, TriggerFailed
 from osint_events_conformance.wire import Link, Refused, Unreachable
-
-Progress = Callable[[str], None]
-"""Takes one line of live progress."""
 
 
 class CannotTest(Exception):
@@ -161,7 +166,7 @@ class Run:
 
     async def _smoke(self) -> None:
         """See whether the harness itself works: connect, subscribe, make the server emit, receive."""
-        self._progress("smoke: connect, subscribe, publish, receive")
+        self._progress(PhaseBegan("smoke", _SMOKE_COPIES))
         await self._reach()
         emits = self._trigger.can_emit
         scripts = []
@@ -214,7 +219,7 @@ class Run:
         self._model.in_flight = self._pace.grace
 
     async def _coverage(self) -> None:
-        kit = Kit(self._rng, self.settings.fallback)
+        kit = Kit(self._rng, self.settings.fallback, self._pace.round_trip)
         scripts: list[Script] = []
         for check in suite.checks():
             if not self._selected(check.clause):
@@ -235,7 +240,7 @@ class Run:
 
     async def _drawn(self) -> None:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
-        kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback)
+        kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback, self._pace.round_trip)
         examples, payloads = self.settings.examples, self._trigger.controls_payload
         self._progress("drawing cases")
 
@@ -275,7 +280,7 @@ class Run:
 
     async def _phase(self, name: Phase, scripts: list[Script]) -> None:
         """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
-        self._progress(f"{name}: {len(scripts)} scripts")
+        self._progress(PhaseBegan(name, len(scripts)))
         before = time.monotonic()
         beside = asyncio.Semaphore(self.settings.workers)
         runs: list[tuple[Script, Case]] = []
@@ -286,8 +291,9 @@ class Run:
                 if self._time_left() > 0:
                     case = await self._executor.run(script, within=self._time_left() + _OVERTIME)
                     runs.append((script, case))
+                    self._progress(ScriptEnded(case.cases.total() + 1))
                     if case.findings:
-                        self._progress(f"  suspected: {case.findings[0].message} ({script.title})")
+                        self._progress(Suspected(case.findings[0].message, script.title))
 
         await asyncio.gather(*(one(script) for script in scripts if script.mode == "beside"))
         for script in scripts:
@@ -352,8 +358,7 @@ class Run:
         if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
             return
         self._tally.confirmed.append(confirmed)
-        rate = f", {confirmed.reproduced} of {confirmed.attempts} times" if confirmed.flaky else ""
-        self._progress(f"  {confirmed.clause} {confirmed.level}: {confirmed.message}{rate}")
+        self._progress(Confirmed(confirmed))
 
     def _count(self, phase: Phase, runs: list[tuple[Script, Case]], seconds: float) -> None:
         counts = self._tally.cases.setdefault(phase, Counter())
@@ -369,9 +374,7 @@ class Run:
         result.cases += counts.total() - before
         result.scripts += len(runs)
         result.seconds += seconds
-        self._progress(
-            f"{phase}: {result.cases} cases in {result.seconds:.1f} s ({result.rate:.0f} a second)"
-        )
+        self._progress(PhaseEnded(result))
 
     # Odds and ends
 
@@ -398,7 +401,7 @@ class Run:
         if cannot is None and all(result.outcome in NOT_TESTED for result in results):
             cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
-            self._endpoint.url,
+            redacted_url(self._endpoint.url),
             self.seed,
             started,
             time.monotonic() - self._started,

@@ -31,6 +31,7 @@ from pydantic import (
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.wire import Endpoint
 
+_PLACEHOLDER = "{investigation_id}"
 TABLE = ("tool", "osint-events", "conformance")
 
 
@@ -201,6 +202,9 @@ class Settings(BaseModel):
         shown = self.model_dump(mode="json", exclude_defaults=True)
         if "header" in shown:
             shown["header"] = [f"{line.partition(':')[0]}: (redacted)" for line in shown["header"]]
+        for name in ("url", "inject", "trigger_url"):
+            if name in shown:
+                shown[name] = redacted_url(shown[name])
         return shown
 
 
@@ -228,6 +232,14 @@ def _has_placeholder(value: str) -> None:
 def toml_key(name: str) -> str:
     """A setting's key in the TOML table: its flag without the dashes before it."""
     return name.replace("_", "-")
+
+
+def redacted_url(url: str) -> str:
+    """A URL without the secrets that it may hold: user, password and the values of its query."""
+    parts = urlsplit(url)
+    items = (item.partition("=") for item in parts.query.split("&") if item)
+    query = "&".join(f"{name}={value if value == _PLACEHOLDER else '(redacted)'}" for name, _, value in items)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()
 
 
 def flag(name: str) -> str:

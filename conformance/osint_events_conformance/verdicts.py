@@ -99,6 +99,7 @@ def judge_spelling(peer: Peer, event: Event, text: Text) -> None:
             f"a number was written anew: {where}",
             peer.name,
             text.at,
+            expected=(event.spelling or "")[:KEPT_TEXT],
             got=text.raw[:KEPT_TEXT],
         )
 

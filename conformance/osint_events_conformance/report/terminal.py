@@ -14,9 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from osint_events_conformance.report import view
-from osint_events_conformance.report.difference import difference
-from osint_events_conformance.report.progress import (
+from osint_events_conformance.progress import (
     Confirmed,
     Event,
     PhaseBegan,
@@ -24,6 +22,8 @@ from osint_events_conformance.report.progress import (
     ScriptEnded,
     Suspected,
 )
+from osint_events_conformance.report import view
+from osint_events_conformance.report.difference import difference
 from osint_events_conformance.report.sequence import Gap, Row, excerpt, sequence
 from osint_events_conformance.report.text import clip, printable
 from osint_events_conformance.results import NOT_TESTED, ClauseResult, ConfirmedFinding, Outcome, RunResult

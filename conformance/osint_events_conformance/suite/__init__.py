@@ -25,6 +25,8 @@ class Kit:
 
     rng: random.Random
     fallback: Fallback
+    round_trip: float = 0.001
+    """Seconds that a subscribe takes to be confirmed."""
 
     def names(self) -> Names:
         """Fresh ids for one script."""

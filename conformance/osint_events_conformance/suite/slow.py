@@ -18,6 +18,8 @@ from osint_events_conformance.script import (
 from osint_events_conformance.suite import Kit, Scenario, check, event, subscriber
 
 _SMALL_BUFFER = 4096
+_FLOOD_SECONDS = 6.0
+"""What the flood may take a server that answers one message after the other."""
 _LARGE = "x" * 60_000
 """Most of the largest message that is judged (EVT-1)."""
 
@@ -85,10 +87,14 @@ def a_reader_that_pauses_delays_nobody(kit: Kit) -> Iterator[Scenario]:
 
 @check("ROB-6", mode="long")
 def a_client_that_sends_much_loses_nothing(kit: Kit) -> Iterator[Scenario]:
-    """Seven hundred subscribes as fast as they go: each is confirmed, sooner or later."""
+    """Up to seven hundred subscribes as fast as they go: each is confirmed, sooner or later.
+
+    A slow server gets fewer, lest its own keep-alive take the backlog for silence.
+    """
+    count = max(60, min(700, int(_FLOOD_SECONDS / kit.round_trip)))
     n = kit.names()
-    several = [n.id(f"{number}") for number in range(100)]
-    yield n, "700 subscribes at once", [
-        Connect("a", n.client()), *(Subscribe("a", several[number % 100], wait=False) for number in range(700)), Settle(),
-        Ping("a", b"there"), Publish(several[0], event()), Publish(several[99], event()),
+    several = [n.id(f"{number}") for number in range(min(count, 100))]
+    yield n, f"{count} subscribes at once", [
+        Connect("a", n.client()), *(Subscribe("a", several[number % len(several)], wait=False) for number in range(count)), Settle(),
+        Ping("a", b"there"), Publish(several[0], event()), Publish(several[-1], event()),
     ]  # fmt: skip

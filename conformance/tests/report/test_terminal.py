@@ -6,8 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from osint_events_conformance.report import terminal
-from osint_events_conformance.report.progress import (
+from osint_events_conformance.progress import (
     Confirmed,
     Event,
     PhaseBegan,
@@ -15,6 +14,7 @@ from osint_events_conformance.report.progress import (
     ScriptEnded,
     Suspected,
 )
+from osint_events_conformance.report import terminal
 from osint_events_conformance.results import PhaseResult, RunResult
 
 
