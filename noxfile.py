@@ -23,7 +23,13 @@ PACKAGES = (
     "conformance/osint_events_conformance",
 )
 TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests")
-SCRIPTS = ("noxfile.py", "conftest.py", "generated/generate.py", "generated/contract_generator")
+SCRIPTS = (
+    "noxfile.py",
+    "conftest.py",
+    "generated/generate.py",
+    "generated/contract_generator",
+    "conformance/measure",
+)
 
 # The versions that are supported, and whichever one runs this file, so that something always runs.
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -91,6 +97,34 @@ def demo(session: nox.Session) -> None:
     formats = {"json": "json", "junit": "xml", "html": "html"}
     reports = [f"--report-{name}=reports/report.{suffix}" for name, suffix in formats.items()]
     judge(session, f"{session.bin}/osint-events-server", *reports, *session.posargs)
+
+
+@nox.session
+def selftest(session: nox.Session) -> None:
+    """Judge the zoo of faulty servers: each must be found out (-- --sample 75: as CI does)."""
+    install(session, "build", "conformance", editable=False)
+    session.run("osint-events-conformance", "selftest", "--json=reports/selftest.json", *session.posargs)
+
+
+@nox.session(name="bench-runner")
+def bench_runner(session: nox.Session) -> None:
+    """Time the runner: cases a second by phase, a full verdict, a first finding."""
+    install(session, "build", "server", "conformance", editable=False)
+    session.run("python", "conformance/measure/bench_runner.py", *session.posargs)
+
+
+@nox.session(name="false-alarms")
+def false_alarms(session: nox.Session) -> None:
+    """Judge the reference server 200 times, four at a time; goes on where it was ended (for hours)."""
+    install(session, "build", "server", "conformance", editable=False)
+    session.run("python", "conformance/measure/false_alarms.py", *session.posargs)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Put a plain schema validation beside the runner, by the matrix that nox -s selftest left."""
+    install(session, "build", "conformance", editable=False)
+    session.run("python", "conformance/measure/compare.py", "reports/selftest.json", *session.posargs)
 
 
 @nox.session
