@@ -143,6 +143,8 @@ class Link(asyncio.Protocol):
         self._endpoint = endpoint
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Who waited may have been cancelled meanwhile: then nobody asks, and that is no fault.
+        self._opened.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._fragments: list[bytes] = []
         self._message_opcode: Opcode | None = None
         self._whole = True
@@ -179,6 +181,9 @@ class Link(asyncio.Protocol):
                     server_hostname=uri.host if uri.secure else None,
                 )
                 await link._opened
+        except asyncio.CancelledError:
+            link.abort()
+            raise
         except TimeoutError:
             connected = link._transport is not None
             link.abort()
