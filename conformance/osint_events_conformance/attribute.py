@@ -52,7 +52,7 @@ class Experiment:
 
 def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
     """The experiments that apply to a finding of a script, the most special first."""
-    if finding.kind in _SELF_EVIDENT:
+    if finding.kind in SELF_EVIDENT:
         return
     for make in _EXPERIMENTS:
         for clause, *several in make(script.steps, finding):
@@ -60,7 +60,7 @@ def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
                 yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
 
 
-_SELF_EVIDENT = frozenset(
+SELF_EVIDENT = frozenset(
     {
         "served_plain_get",
         "refused_odd_client_id",

@@ -42,6 +42,8 @@ class Model:
         self._key = lru_cache(maxsize=_REMEMBERED)(_data_key)
         self.in_flight = 0.03
         """Seconds for which an event may be on its way to one connection after another has it (DEL-5)."""
+        self.observing = False
+        """Whether events of other publishers are judged too (EVT-2 to EVT-5)."""
         self.clear_after = clear_after
         """Seconds after the end of an investigation's last subscriber until the fallback is owed."""
         self.investigations: dict[str, Investigation] = {}
@@ -296,7 +298,10 @@ class Model:
         self.seen_fields.update(data.keys())
         investigation = self.investigations.get(investigation_id)
         if investigation is None:
-            return  # another publisher's: the server may serve others while it is tested
+            # Another publisher's: the server may serve others while it is tested.
+            if self.observing:
+                verdicts.judge_publisher(peer, investigation_id, data, text.at)
+            return
         if investigation.triggers:
             event = self._observed(peer, investigation, text)
         else:
@@ -331,7 +336,7 @@ class Model:
             return owed
         if len(equal) >= investigation.triggers:
             return next((event for event in reversed(equal) if peer not in event.received), equal[-1])
-        verdicts.judge_publisher(peer, investigation, data, at)
+        verdicts.judge_publisher(peer, investigation.id, data, at)
         case = investigation.case
         case.order += 1
         event = Event(investigation, case.order, data, values.key(data), None, at, accepted=True, done=at)

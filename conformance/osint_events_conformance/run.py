@@ -18,6 +18,7 @@ from osint_events_conformance import suite
 from osint_events_conformance.examine import Examiner, Suspicion
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
+from osint_events_conformance.keywords import KeywordCoverage
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
@@ -69,7 +70,14 @@ _FOLLOWING = frozenset(
 )
 _LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
 _SMOKE_COPIES = 3
-_OVERTIME = 3.0
+_PATIENT = 3600.0
+"""Seconds that are always left for who is patient: a bound for what would hang."""
+_UNREACHED = dict.fromkeys(
+    ("EVT-2", "EVT-3", "EVT-4", "EVT-5"),
+    "judged on events that the server writes itself: --trigger-url, --trigger-command or --observe",
+) | {"DEL-3": "whether a fallback is expected was not said: --fallback on|off"}
+"""Why a clause has no case, where nothing else says so."""
+_OVERTIME = 2.0
 """Seconds that a script may go on after the time is over."""
 _STOPPING = frozenset(
     {
@@ -115,12 +123,15 @@ class Run:
         self._rng = random.Random(self.seed)
         self._pace = Pace(settings.timeout_scale)
         self._model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
+        self._model.observing = not trigger.can_emit
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
         self._examiner = Examiner(self._executor, self._rng, self._time_left)
         self._tally = _Tally()
         self._started = time.monotonic()
         self._connections = _Slots(_MOST_CONNECTIONS)
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, str] = dict(_UNREACHED)
+        self._partly: dict[str, str] = {}
+        self._keywords = KeywordCoverage()
         self._faults: list[BaseException] = []
         self._long: list[asyncio.Task[tuple[Script, Case]]] = []
 
@@ -141,6 +152,8 @@ class Run:
                 else:
                     await self._drawn()
                 await self._finish_long()
+                if self.settings.observe is not None:
+                    await self._observe(self.settings.observe)
         except (CannotTest, TriggerFailed) as error:
             cannot = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not pass for a verdict
@@ -259,6 +272,19 @@ class Run:
         next(one for one in self._tally.phases if one.name == "fuzz").seconds += seconds
         await self._phase("stateful", scenarios)
 
+    async def _observe(self, seconds: float) -> None:
+        """Judge what arrives by itself: on connections that subscribe to nothing, or to something else."""
+        bystanders = self._executor.bystanders
+        assert bystanders is not None
+        self._progress(f"observing for {seconds:g} s")
+        before = self._model.seen_types["investigation_update"]
+        await asyncio.sleep(seconds)
+        script = Script("what arrives by itself", (), "MSG-1", "observe", mode="long")
+        self._count("coverage", [(script, bystanders)], seconds)
+        await self._confirm("coverage", [(script, bystanders)])
+        if self._model.seen_types["investigation_update"] == before:
+            raise CannotTest(f"no event was seen within {seconds:g} s, and nothing makes the server emit one")
+
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
 
@@ -274,13 +300,14 @@ class Run:
         runs = await asyncio.gather(*self._long)
         self._long.clear()
         if any(case.cut_short for _, case in runs):
-            self._reasons["ROB-5"] = "it was not waited for the end of a reader that stalls"
+            self._partly["ROB-5"] = "it was not waited for the end of a reader that stalls"
         self._count("coverage", runs, time.monotonic() - before)
         await self._confirm("coverage", runs)
 
     async def _phase(self, name: Phase, scripts: list[Script]) -> None:
         """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
         self._progress(PhaseBegan(name, len(scripts)))
+        self._keywords.add(scripts)
         before = time.monotonic()
         beside = asyncio.Semaphore(self.settings.workers)
         runs: list[tuple[Script, Case]] = []
@@ -379,6 +406,8 @@ class Run:
     # Odds and ends
 
     def _time_left(self) -> float:
+        if self.settings.patient:
+            return _PATIENT
         return self.settings.max_time - (time.monotonic() - self._started)
 
     def _selected(self, clause: str) -> bool:
@@ -393,8 +422,8 @@ class Run:
                     result.cases[phase] = counts[clause.id]
             result.findings = [one for one in self._tally.confirmed if one.clause == clause.id]
             result.known_failing = self._known_failing.match(clause.id)
-            result.not_tested = cannot or self._reasons.get(clause.id)
-            result.partly = clause.id in self._reasons
+            result.not_tested = cannot or self._partly.get(clause.id) or self._reasons.get(clause.id)
+            result.partly = clause.id in self._partly
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
             results.append(result)
@@ -426,6 +455,7 @@ class Run:
             "types_seen": dict(self._model.seen_types),
             "kinds_seen": dict(self._model.seen_kinds),
             "fields_seen": dict(self._model.seen_fields),
+            "keywords": self._keywords.report(),
         }
         return made
 

@@ -8,7 +8,7 @@ from typing import Any
 from websockets.frames import Close
 
 from osint_events_conformance import values
-from osint_events_conformance.records import KEPT_TEXT, Debt, Event, Investigation, Peer, Subscription
+from osint_events_conformance.records import KEPT_TEXT, Debt, Event, Peer, Subscription
 from osint_events_conformance.wire import Ended, Text
 
 ALLOWED_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009})
@@ -16,14 +16,14 @@ ALLOWED_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009})
 _ORDER_WINDOW = 200
 
 
-def judge_publisher(peer: Peer, investigation: Investigation, data: dict[str, Any], at: float) -> None:
+def judge_publisher(peer: Peer, investigation_id: str, data: dict[str, Any], at: float) -> None:
     """Judge an event that the checker did not write by EVT-2 to EVT-5."""
     case, got = peer.case, values.show(data, 400)
     mirror, progress, kind = data.get("investigation_id"), data.get("progress"), data.get("type")
     case.cases["EVT-5"] += 1
     if "investigation_id" in data:
         case.cases["EVT-2"] += 1
-        if mirror != investigation.id:
+        if mirror != investigation_id:
             case.find(
                 "wrong_mirror", f"data.investigation_id is {values.show(mirror)}", peer.name, at, got=got
             )
