@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from osint_events_conformance import script as s
 from osint_events_conformance import values
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
-from osint_events_conformance.pace import Pace, Ticker
+from osint_events_conformance.pace import TICK, Pace, Ticker
 from osint_events_conformance.records import Case, Event, Peer
 from osint_events_conformance.triggers import Answer, Trigger
 from osint_events_conformance.wire import Ended, Endpoint, Link, Refused, Text, Unreachable
@@ -28,6 +29,7 @@ _DRIP_PAUSE = 0.001
 _CROWDED = 100
 _LONG_PAUSE = 5.0
 _LIFE_WITHIN = 10.0
+_LAST_TURNS = 10
 
 
 class _Ear:
@@ -94,6 +96,9 @@ class Executor:
         self.hurry = asyncio.Event()
         """Set when the time is over: long pauses end."""
 
+        self._left: weakref.WeakSet[Link] = weakref.WeakSet()
+        """Connections that nobody uses any more and that may not have ended yet."""
+
     # The life of an executor
 
     async def start(self) -> None:
@@ -122,6 +127,19 @@ class Executor:
         if self._bystanders is not None:
             self._hang_up(self._bystanders)
         await self.ticker.stop()
+        for _ in range(_LAST_TURNS):
+            if all(link.tcp_closed for link in self._left):
+                return
+            await asyncio.sleep(TICK)
+        for link in self._left:
+            link.abort()
+        await asyncio.sleep(TICK)  # transports close their sockets in the loop's next turns
+
+    def leave(self, link: Link) -> None:
+        """Close a connection that is not needed any more, and see to it that it ends."""
+        link.close()
+        link.hang_up_soon()
+        self._left.add(link)
 
     async def run(self, script: s.Script, *, patience: float = 1.0, within: float | None = None) -> Case:
         """Execute one script and judge it. `patience` scales its deadlines.
@@ -157,8 +175,10 @@ class Executor:
                 self.model.leaving(peer, self.clock(), handshake=False)
                 peer.link.resume_reading()
                 running.case.log(self.clock(), peer.name, ">", "Close 1000 (the scenario is over)")
-                peer.link.close()
-            peer.link.hang_up_soon()
+                self.leave(peer.link)
+            else:
+                peer.link.hang_up_soon()
+                self._left.add(peer.link)
 
     # Steps
 
@@ -465,5 +485,4 @@ class Executor:
             )
         except (Refused, Unreachable):
             return
-        link.close()
-        link.hang_up_soon()
+        self.leave(link)

@@ -107,8 +107,7 @@ async def _reach(executor: Executor, rng: random.Random) -> None:
         executor.endpoint, Names(rng).client("first"), executor.clock, within=_CONNECT_WITHIN
     )
     executor.pace.round_trip = max(time.monotonic() - before, executor.pace.round_trip)
-    link.close()
-    link.hang_up_soon()
+    executor.leave(link)
 
 
 async def _runs(executor: Executor, trace: Trace, rng: random.Random) -> Replayed:

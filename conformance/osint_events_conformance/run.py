@@ -215,8 +215,7 @@ class Run:
             ) from error
         except Refused as error:
             raise CannotTest(f"{error} at {self._endpoint.address(names.client('first'))}") from error
-        link.close()
-        link.hang_up_soon()
+        self._executor.leave(link)
         worst = 0.0
         for _ in range(3):
             n = Names(self._rng)
