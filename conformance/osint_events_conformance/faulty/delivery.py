@@ -141,22 +141,42 @@ class DebouncesEvents(_Loses):
 
 
 @fault("DEL-1", subtle=True)
-class LosesAfterConfirmation(_Loses):
-    """Loses every event that comes within 3 ms of any subscribe, while a copy of the registry is made."""
+class LosesWhileAnotherSubscribes(Server):
+    """Delivers only to the newest subscriber for 3 ms after its subscribe, while the list is copied."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._copied = 0.0
+        self._copied: dict[str, float] = {}
 
     def add(self, peer: Peer, investigation_id: str) -> None:
         """Copy on write."""
         super().add(peer, investigation_id)
-        self._copied = time.monotonic()
+        self._copied[investigation_id] = time.monotonic()
 
-    def loses(self, event: Event) -> bool:
-        """Read the copy that is not there yet."""
-        del event
-        return time.monotonic() - self._copied < 0.003
+    def receivers(self, event: Event) -> Iterable[Peer]:
+        """Read the copy that is not complete yet."""
+        found = tuple(super().receivers(event))
+        age = time.monotonic() - self._copied.get(event.investigation_id, 0.0)
+        return found[-1:] if age < 0.003 and event.investigation_id in self.subscribers else found
+
+
+@fault("DEL-1", subtle=True)
+class FirstEventMakesTopic(Server):
+    """Loses the first event after an investigation's first subscribe: it creates the topic only."""
+
+    fallback = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._topics: set[str] = set()
+
+    def receivers(self, event: Event) -> Iterable[Peer]:
+        """Create it."""
+        found = super().receivers(event)
+        if found and event.investigation_id not in self._topics:
+            self._topics.add(event.investigation_id)
+            return ()
+        return found
 
 
 @fault("DEL-1", subtle=True)

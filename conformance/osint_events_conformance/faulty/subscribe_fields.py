@@ -70,25 +70,23 @@ class ReadsOneKilobyteOfFields(IgnoresSome):
 
 
 @fault("SUB-5", subtle=True)
-class ObeysUnknownFilter(Server):
-    """Takes the unknown field `filter` for a list of kinds, and delivers no others."""
-
-    fallback = False
+class ObeysScopeOfCoreClients(Server):
+    """Obeys the field `scope`, unknown without a hello, and delivers only events of tasks then."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._filters: dict[tuple[Peer, str], list[Any]] = {}
+        self._tasks_only: set[tuple[Peer, str]] = set()
 
     def subscribe(self, peer: Peer, message: dict[str, Any]) -> None:
-        """Note the filter."""
-        if isinstance(message.get("filter"), list):
-            self._filters[peer, message["investigation_id"]] = message["filter"]
+        """Note the scope."""
+        if message.get("scope") == ["tasks"]:
+            self._tasks_only.add((peer, message["investigation_id"]))
         super().subscribe(peer, message)
 
     def deliver(self, peer: Peer, event: Event, message: bytes) -> None:
         """Obey it."""
-        kinds = self._filters.get((peer, event.investigation_id))
-        if kinds is None or event.data.get("type") in kinds:
+        is_task = str(event.data.get("type")).startswith("task_")
+        if is_task or (peer, event.investigation_id) not in self._tasks_only:
             super().deliver(peer, event, message)
 
 
@@ -139,12 +137,9 @@ class ConfirmsListedIds(_Coerces):
         return value[0] if isinstance(value, list) and len(value) == 1 and valid_id(value[0]) else None
 
 
-@fault("SUB-6", subtle=True)
+@fault("SUB-6", "MSG-2", subtle=True)
 class ConfirmsEmptyIds(Server):
-    """Confirms the empty id."""
-
-    def malformed(self, peer: Peer) -> None:
-        """Do nothing, as ever."""
+    """Confirms the empty id, by a confirmation that breaks its own schema."""
 
     def received(self, peer: Peer, message: dict[str, Any]) -> None:
         """Check the type only."""

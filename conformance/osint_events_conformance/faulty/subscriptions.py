@@ -10,8 +10,6 @@ from .server import Server
 from .subscribing import IgnoresSome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .peer import Peer
     from .server import Event
 
@@ -31,25 +29,6 @@ class SubscribesLate(Server):
             self.later(
                 0.03, lambda: super(SubscribesLate, self).add(peer, investigation_id) if peer.open else None
             )
-
-
-@fault("SUB-2", subtle=True)
-class FirstEventMakesTopic(Server):
-    """Loses the first event after an investigation's first subscribe: it creates the topic only."""
-
-    fallback = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._topics: set[str] = set()
-
-    def receivers(self, event: Event) -> Iterable[Peer]:
-        """Create it."""
-        found = super().receivers(event)
-        if found and event.investigation_id not in self._topics:
-            self._topics.add(event.investigation_id)
-            return ()
-        return found
 
 
 @fault("SUB-2", subtle=True)

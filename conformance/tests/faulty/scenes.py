@@ -570,7 +570,7 @@ def numbered(number: int) -> list[str]:
 
 async def delivers_beside_a_subscribe(world: World) -> bool:
     client = await world.client("c", "i")
-    await world.client("d", "j")
+    await world.client("d", "i")
     world.burst(("i", "{}"))
     return await client.gets(1, "i", world.patience)
 
