@@ -70,6 +70,8 @@ _FOLLOWING = frozenset(
 )
 _LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
 _SMOKE_COPIES = 3
+_WRONG_PLACE = frozenset({301, 302, 307, 308, 401, 403, 404, 405, 407, 429, 502, 503, 504})
+"""Answers to the first handshake that say more of the URL, or of who may come, than of the protocol."""
 _PATIENT = 3600.0
 """Seconds that are always left for who is patient: a bound for what would hang."""
 _UNREACHED = dict.fromkeys(
@@ -214,7 +216,9 @@ class Run:
                 f"{error}: is the server running, and is {self._endpoint.url} its URL?"
             ) from error
         except Refused as error:
-            raise CannotTest(f"{error} at {self._endpoint.address(names.client('first'))}") from error
+            if error.status in _WRONG_PLACE:
+                raise CannotTest(f"{error} at {self._endpoint.address(names.client('first'))}") from error
+            return  # a finding (CONN-1), which the smoke scripts will make
         self._executor.leave(link)
         worst = 0.0
         for _ in range(3):
