@@ -298,6 +298,32 @@ def test_broken_framing_is_a_finding_of_msg_1() -> None:
     assert "reserved bit" in w.only.message
 
 
+def test_what_a_connection_with_broken_frames_was_owed_is_no_finding_of_its_own() -> None:
+    w = World()
+    a = w.subscriber()
+    w.publish()
+    w.break_frames(a)
+    w.drop(a)
+    w.overdue()
+    assert w.kinds == ["broken_frame"]
+
+
+def test_who_sent_raw_bytes_may_be_answered_in_kind() -> None:
+    w = World()
+    a = w.connect()
+    a.may_end = True
+    w.break_frames(a)
+    assert w.found == []
+
+
+def test_an_older_connection_may_be_closed_before_the_newer_one_s_handshake_is_answered() -> None:
+    w = World()
+    old = w.connect("old", "c-1")
+    w.model.connecting(w.case, "c-1")
+    w.close(old, 1000)
+    assert w.found == [("older_ended", "CONN-5")]
+
+
 @pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009, 4000, 4400, 4999])
 def test_malformed_input_may_be_answered_by_these_close_codes(code: int) -> None:
     w = World()

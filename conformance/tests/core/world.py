@@ -60,8 +60,9 @@ class World:
 
     def connect(self, name: str = "a", client_id: str | None = None, case: Case | None = None) -> Peer:
         """A connection; a client id of its own, unless one is given."""
-        link = cast("Link", FakeLink(client_id or f"c-{name}"))
-        return self.model.connected(case or self.case, name, link)
+        link = FakeLink(client_id or f"c-{name}")
+        self.model.connecting(case or self.case, link.client_id)
+        return self.model.connected(case or self.case, name, cast("Link", link))
 
     def ask(self, peer: Peer, investigation_id: str = X) -> None:
         """A subscribe goes out."""
