@@ -1,0 +1,310 @@
+"""Whole runs against servers of the zoo, and against what is no server at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from osint_events_conformance import faulty
+from osint_events_conformance.faulty.server import Reply
+from osint_events_conformance.launch import execute
+from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.results import ConfirmedFinding, ExitStatus, RunResult
+from osint_events_conformance.script import from_json
+from osint_events_conformance.settings import Settings
+from osint_events_conformance.wire import Endpoint, Link
+
+
+async def judge(name: str | None = None, **changes: Any) -> RunResult:
+    """Run a few clauses against a server of the zoo; no drawn cases, unless a test asks for them."""
+    async with await faulty.start(name) as server:
+        return await _execute(server, **changes)
+
+
+async def _execute(server: faulty.RunningServer, **changes: Any) -> RunResult:
+    fields: dict[str, Any] = {"inject": server.inject_url, "seed": 7, "examples": 0, **changes}
+    result = await execute(Settings(url=server.ws_url, **fields), lambda _: None)
+    await _all_closed()
+    return result
+
+
+async def _all_closed() -> None:
+    """Let the runner's ends of the connections close, which the server has ended."""
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined] # nothing public tells
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            # The loop's own wake-up socket and the listener stay. There is no event to wait for.
+            while len(selector.get_map()) > 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+
+def outcomes(result: RunResult) -> dict[str, str]:
+    return {one.clause.id: one.outcome for one in result.clauses}
+
+
+def findings(result: RunResult) -> list[ConfirmedFinding]:
+    return [finding for one in result.clauses for finding in one.findings]
+
+
+# The correct server
+
+
+async def test_a_correct_server_conforms() -> None:
+    result = await judge(only=("SUB-4", "CONN-2", "MSG-1"))
+    assert result.verdict == "conforms", findings(result)
+    assert result.exit_status is ExitStatus.CONFORMS
+    assert outcomes(result) == {"CONN-2": "passed", "MSG-1": "passed", "SUB-4": "passed"}
+    assert result.runner_fault is None
+    assert result.summary().startswith("CONFORMS: 2 of 2 MUSTs tested, all kept")
+
+
+async def test_drawn_cases_pass_at_a_correct_server_too() -> None:
+    result = await judge(only=("SUB-5",), examples=6, fallback="on")
+    assert result.verdict == "conforms", findings(result)
+    assert [phase.name for phase in result.phases] == ["smoke", "coverage", "fuzz", "stateful"]
+    assert all(phase.scripts for phase in result.phases)
+
+
+async def test_a_skipped_clause_is_not_in_the_result() -> None:
+    result = await judge(only=("SUB-4", "CONN-2"), skip=("CONN-*",))
+    assert outcomes(result) == {"SUB-4": "passed"}
+
+
+async def test_the_seed_is_said_and_one_is_drawn_where_none_is_given() -> None:
+    assert (await judge(only=("CONN-2",))).seed == 7
+    assert (await judge(only=("CONN-2",), seed=None)).seed >= 0
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("fault", "clause", "outcome"),
+    [
+        ("refuses-underscores", "CONN-1", "failed"),
+        ("closes-with1011-on-malformed", "ROB-2", "failed"),
+        ("drops-tcp-on-binary", "ROB-2", "warned"),
+        ("answers-plain-get-with-page", "CONN-2", "warned"),
+    ],
+)
+async def test_a_plain_fault_is_confirmed_and_laid_to_its_clause(
+    fault: str, clause: str, outcome: str
+) -> None:
+    result = await judge(fault, only=(clause,))
+    assert outcomes(result) == {clause: outcome}
+    finding = findings(result)[0]
+    assert finding.reproduced == finding.attempts == 3
+    assert finding.message
+    assert finding.script
+    assert result.verdict == ("violations" if outcome == "failed" else "conforms")
+
+
+async def test_a_fault_is_reduced_to_few_steps_that_can_be_run_again() -> None:
+    result = await judge("delivers-twice", only=("DEL-1",))
+    assert outcomes(result) == {"DEL-1": "failed"}
+    [finding] = findings(result)
+    assert finding.kind == "duplicate"
+    steps = [from_json(step) for step in finding.script]
+    assert [step.kind for step in steps][:2] == ["connect", "subscribe"]
+    assert len(steps) <= 3  # the fence behind a script is an event as well
+    assert all(finding.salts[0] in repr(step) for step in steps)
+
+
+async def test_a_broken_should_fails_a_strict_run_only() -> None:
+    assert (await judge("answers-plain-get-with-page", only=("CONN-2",))).exit_status == 0
+    strict = await judge("answers-plain-get-with-page", only=("CONN-2",), strict=True)
+    assert strict.exit_status is ExitStatus.VIOLATION
+    assert "1 not kept: CONN-2" in strict.summary()
+
+
+async def test_a_fault_of_a_clause_that_is_not_selected_is_not_reported() -> None:
+    result = await judge("never-pongs", only=("SUB-1",))
+    assert outcomes(result) == {"SUB-1": "passed"}
+
+
+async def test_a_should_that_broke_once_only_is_said_with_its_rate() -> None:
+    async with await faulty.start() as server:
+        answer, seen = server.server.plain_get, list[str]()
+
+        def once(client_id: str) -> Any:
+            seen.append(client_id)
+            return Reply(200) if len(seen) == 1 else answer(client_id)
+
+        server.server.plain_get = once  # type: ignore[method-assign] # a server that errs once
+        result = await _execute(server, only=("CONN-2",))
+    [finding] = findings(result)
+    assert finding.flaky
+    assert (finding.reproduced, finding.attempts) == (1, 3)
+    assert len(seen) == 3
+
+
+async def test_a_must_that_broke_once_only_is_flaky_with_its_rate_and_fails_the_run() -> None:
+    async with await faulty.start() as server:
+        deliver, seen = server.server.deliver, list[Any]()
+
+        def twice_once(peer: Any, event: Any, message: bytes) -> None:
+            deliver(peer, event, message)
+            if event.data.get("message") == "2" and not seen:
+                seen.append(event)
+                deliver(peer, event, message)
+
+        server.server.deliver = twice_once  # type: ignore[method-assign] # a server that errs once
+        result = await _execute(server, only=("DEL-1",))
+    assert outcomes(result) == {"DEL-1": "flaky"}
+    assert result.exit_status is ExitStatus.VIOLATION
+    [finding] = findings(result)
+    assert (finding.kind, finding.reproduced, finding.attempts) == ("duplicate", 1, 3)
+
+
+async def test_a_known_failure_does_not_fail_the_run_and_one_that_passes_does() -> None:
+    for fault, expected in (("closes-with1011-on-malformed", "conforms"), (None, "violations")):
+        async with await faulty.start(fault) as server:
+            settings = Settings(url=server.ws_url, inject=server.inject_url, only=("ROB-2",), examples=0)
+            result = await execute(settings, lambda _: None, Patterns(["ROB-2"]))
+            assert result.verdict == expected, fault
+
+
+# What cannot be tested
+
+
+async def test_a_server_that_is_not_there_could_not_be_tested() -> None:
+    server = await faulty.start()
+    await server.close()
+    result = await _execute(server)
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert "is the server running" in result.summary()
+    assert set(outcomes(result).values()) <= {"skipped", "untestable", "not_offered"}
+
+
+async def test_a_path_that_is_no_websocket_could_not_be_tested() -> None:
+    async with await faulty.start() as server:
+        settings = Settings(url=server.ws_url.replace("/ws", "/nothing"), inject=server.inject_url)
+        result = await execute(settings, lambda _: None)
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert "404" in result.summary()
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_an_inject_hook_that_fails_could_not_be_tested_with(status: int) -> None:
+    def failing(_: bytes, /) -> Reply:
+        return Reply(status)
+
+    async with await faulty.start() as server:
+        server.server.inject = failing  # type: ignore[method-assign,assignment] # a hook that fails
+        result = await _execute(server)
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST, findings(result)
+    assert f"answered with {status}" in result.summary()
+    assert findings(result) == []
+
+
+async def test_nothing_selected_could_not_be_tested() -> None:
+    result = await judge(only=("SUB-1",), skip=("SUB-*",))
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert "no clause is selected" in result.summary()
+
+
+async def test_only_what_cannot_be_tested_could_not_be_tested() -> None:
+    result = await judge(only=("LEG-1", "CLT-1"))
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert set(outcomes(result).values()) == {"untestable"}
+
+
+async def test_a_fault_of_the_runner_is_never_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("a fault of the runner's own")
+
+    monkeypatch.setattr("osint_events_conformance.verdicts.judge_end", fails)
+    async with await faulty.start("closes-with1011-on-malformed") as server:
+        settings = Settings(url=server.ws_url, inject=server.inject_url, only=("ROB-2",), examples=0)
+        result = await execute(settings, lambda _: None)
+    assert result.verdict == "could_not_test"
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert "a fault of the runner's own" in str(result.runner_fault)
+    assert "the runner itself failed" in result.summary()
+
+
+async def test_a_fault_in_a_step_is_a_fault_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault of the runner's own")
+
+    monkeypatch.setattr("osint_events_conformance.model.Model.publishing", fails)
+    result = await judge(only=("DEL-1",))
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert "ZeroDivisionError" in str(result.runner_fault)
+
+
+# Triggers that choose their own payload
+
+
+async def test_a_trigger_that_chooses_its_payload_leaves_what_needs_one_untested() -> None:
+    async with await faulty.start() as server:
+        trigger = server.trigger_url
+        result = await _execute(server, inject=None, trigger_url=trigger, only=("EVT-6", "SUB-4"))
+    assert outcomes(result) == {"EVT-6": "skipped", "SUB-4": "passed"}
+    assert "--inject does" in str(next(one for one in result.clauses if one.clause.id == "EVT-6").reason)
+
+
+async def test_without_a_trigger_what_needs_events_is_skipped() -> None:
+    async with await faulty.start() as server:
+        result = await _execute(server, inject=None, observe=0.2, only=("DEL-1", "SUB-7"))
+    assert outcomes(result) == {"DEL-1": "skipped", "SUB-7": "passed"}
+
+
+# Time
+
+
+@contextlib.asynccontextmanager
+async def _listening(serve: Any) -> AsyncIterator[str]:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"{host}:{port}"
+    server.close()
+
+
+async def test_a_server_that_reads_nothing_and_answers_nothing_ends_the_run_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_ = Link.open
+
+    async def impatient(endpoint: Endpoint, client_id: str, clock: Any, **_: Any) -> Link:
+        return await open_(endpoint, client_id, clock, within=0.2)
+
+    monkeypatch.setattr(Link, "open", impatient)
+    came: list[asyncio.StreamWriter] = []
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    before = time.monotonic()
+    async with _listening(silent) as at:
+        settings = Settings(url=f"ws://{at}/ws", observe=0.1, max_time=0.5)
+        result = await execute(settings, lambda _: None)
+    assert result.runner_fault is None
+    assert result.verdict != "conforms"
+    assert time.monotonic() - before < 8
+    assert came
+
+
+async def test_a_server_that_stops_confirming_ends_the_run_in_time() -> None:
+    async with await faulty.start() as server:
+        subscribe, seen = server.server.subscribe, list[Any]()
+
+        def deaf(peer: Any, message: dict[str, Any]) -> None:
+            seen.append(peer)
+            if len(seen) < 20:
+                subscribe(peer, message)
+
+        server.server.subscribe = deaf  # type: ignore[method-assign] # a server that tires
+        before = time.monotonic()
+        result = await _execute(server, max_time=2.0)
+        seconds = time.monotonic() - before
+    assert seconds < 2.0 + 8
+    assert result.exit_status is ExitStatus.VIOLATION
+    assert len(seen) >= 20
