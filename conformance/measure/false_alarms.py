@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -33,8 +34,9 @@ ROOT = Path(__file__).resolve().parents[2]
     default=ROOT / "reports" / "false_alarms.ndjson",
     help="Each run's outcome, appended as a line.  [default: reports/false_alarms.ndjson]",
 )
+@click.option("--apart", is_flag=True, help="Give each run a server of its own.  [default: all share one]")
 @click.option("--again", is_flag=True, help="Begin anew: forget what FILE holds.")
-def main(runs: int, jobs: int, file: Path, again: bool) -> None:
+def main(runs: int, jobs: int, file: Path, apart: bool, again: bool) -> None:
     """Judge the reference server again and again, and count the verdicts."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if again:
@@ -43,7 +45,8 @@ def main(runs: int, jobs: int, file: Path, again: bool) -> None:
     lock = Lock()
 
     def one(_: int) -> None:
-        outcome = _judge(address)
+        with serving(*reference()) if apart else nullcontext(shared) as address:
+            outcome = _judge(address)
         with lock:
             done.append(outcome)
             with file.open("a", encoding="utf-8") as lines:
@@ -52,7 +55,7 @@ def main(runs: int, jobs: int, file: Path, again: bool) -> None:
                 f"{len(done)}/{runs}: {outcome['verdict']} in {outcome['seconds']:.1f} s{_alarm(outcome)}"
             )
 
-    with serving(*reference()) as address, ThreadPoolExecutor(jobs) as pool:
+    with serving(*reference()) as shared, ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(one, range(len(done), runs)):
             pass
     sys.exit(_summary(done, jobs))

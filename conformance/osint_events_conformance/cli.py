@@ -77,7 +77,7 @@ def _run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 @click.group()
-@click.version_option(package_name="osint-events")
+@click.version_option(package_name="osint-events", prog_name="osint-events-conformance")
 def main() -> None:
     """Tell whether a WebSocket endpoint speaks the investigation-events protocol."""
 
