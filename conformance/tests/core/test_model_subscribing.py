@@ -308,6 +308,16 @@ def test_what_a_connection_with_broken_frames_was_owed_is_no_finding_of_its_own(
     assert w.kinds == ["broken_frame"]
 
 
+def test_broken_frames_while_closing_are_one_finding() -> None:
+    w = World()
+    a = w.subscriber()
+    w.leave(a)
+    w.break_frames(a)
+    w.drop(a)
+    w.overdue()
+    assert w.kinds == ["broken_frame"]
+
+
 def test_who_sent_raw_bytes_may_be_answered_in_kind() -> None:
     w = World()
     a = w.connect()
