@@ -87,7 +87,6 @@ async def test_the_seed_is_said_and_one_is_drawn_where_none_is_given() -> None:
     [
         ("refuses-underscores", "CONN-1", "failed"),
         ("closes-with1011-on-malformed", "ROB-2", "failed"),
-        ("drops-tcp-on-binary", "ROB-2", "warned"),
         ("answers-plain-get-with-page", "CONN-2", "warned"),
     ],
 )
