@@ -177,26 +177,20 @@ def _segments(steps: Steps, finding: Finding) -> Made:
 def _flood(steps: Steps, finding: Finding) -> Made:
     """More messages than a server need take at once (ROB-6), or many subscriptions (SUB-3)."""
     counts: dict[str, int] = {}
-    spread: list[Step] = []
-    numbers = count()
     opened = {step.conn: step for step in steps if isinstance(step, Connect)}
+    aliases: dict[str, str] = {}
+    spread: list[Step] = []
     for step in steps:
-        if isinstance(step, Subscribe):
+        if isinstance(step, Subscribe) and step.conn in opened:
             counts[step.conn] = counts.get(step.conn, 0) + 1
-            if counts[step.conn] % _MANY == 0 and step.conn in opened:
-                conn = f"{step.conn}~{next(numbers)}"
-                spread.append(
-                    replace(
-                        opened[step.conn],
-                        conn=conn,
-                        client_id=f"{opened[step.conn].client_id[:100]}{conn[-3:]}",
-                    )
-                )
-                opened[conn] = opened[step.conn]
-                counts[conn] = 1
-                spread.append(replace(step, conn=conn))
-                continue
-        spread.append(step)
+            full, place = divmod(counts[step.conn] - 1, _MANY)
+            if full and not place:
+                alias = aliases[step.conn] = f"{step.conn}~{full}"
+                original = opened[step.conn]
+                spread.append(replace(original, conn=alias, client_id=f"{original.client_id[:100]}-{full}"))
+            spread.append(replace(step, conn=aliases.get(step.conn, step.conn)))
+        else:
+            spread.append(step)
     most = max(counts.values(), default=0)
     if most > _BURST and finding.kind in {"unconfirmed", "ended", "lost", "no_pong"}:
         slowed: list[Step] = []

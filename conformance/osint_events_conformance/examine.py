@@ -16,6 +16,7 @@ from osint_events_conformance.results import ConfirmedFinding, Phase
 from osint_events_conformance.script import Connect, Script, Step, Together, to_json
 
 _RERUNS = 2
+_RERUN_WITHIN = 15.0
 _REDUCTION = 2.5
 _PATIENCE = 0.25
 """How much of a deadline the many runs get that only make a known failure smaller."""
@@ -46,9 +47,11 @@ class Examiner:
         kind, script = suspicion.finding.kind, suspicion.script
         attempts = reproduced = 0
         case, finding = suspicion.case, suspicion.finding
-        if script.mode != "long" and self._time_left() > 0:  # a long one's own run was alone enough
+        if kind != "never_ended":  # which took long enough, and happened alone enough
             copies = [renamed(script, self._rng) for _ in range(_RERUNS)]
-            reruns = await asyncio.gather(*(self._executor.run(copy) for copy in copies))
+            reruns = await asyncio.gather(
+                *(self._executor.run(copy, within=_RERUN_WITHIN) for copy in copies)
+            )
             attempts = len(reruns)
             for rerun in reruns:
                 found = self._find(rerun, kind)
@@ -58,7 +61,7 @@ class Examiner:
         # A long script is not taken apart: what it was written for is the likeliest cause.
         own = script.mode == "long" and kind not in SELF_EVIDENT
         clause = script.clause if own else finding.clause
-        if reproduced and reproduced == attempts:
+        if reproduced and reproduced == attempts and script.mode != "long":
             script, case, finding = await self._reduce(script, case, finding)
             clause = await self._clause(script, finding)
         return ConfirmedFinding(

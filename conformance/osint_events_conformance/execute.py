@@ -147,7 +147,7 @@ class Executor:
         After `within` seconds it is cut short, and what it found until then is kept. Raises
         `TriggerFailed` where the trigger does not work at all.
         """
-        running = self._begin(script.title)
+        running = self._begin(script.title, script.salts)
         running.patience = patience
         try:
             async with asyncio.timeout(within):
@@ -165,9 +165,9 @@ class Executor:
             self._hang_up(running)
         return running.case
 
-    def _begin(self, title: str) -> _Running:
+    def _begin(self, title: str, salts: tuple[str, str] = ("", "")) -> _Running:
         changed = asyncio.Event()
-        return _Running(Case(title, changed.set), changed, {}, [])
+        return _Running(Case(title, changed.set, salts), changed, {}, [])
 
     def _hang_up(self, running: _Running) -> None:
         for peer in running.case.peers:
@@ -268,6 +268,7 @@ class Executor:
                 if error.status in _BUSY:
                     self._busy_retries = 1  # it is full and stays so: no need to wait long again
                 kind = "refused_odd_client_id" if step.optional else "refused_upgrade"
+                case.log(self.clock(), step.conn, "*", f"connect as {step.client_id!r}: {error}")
                 case.find(
                     kind, f"{error} for client_id {values.show(step.client_id)}", step.conn, self.clock()
                 )

@@ -251,20 +251,25 @@ def scenarios(kit: Kit, examples: int, *, steps: int = 24) -> Iterator[Script]:
     if examples == 0:
         return
     found: list[Script] = []
-    machine = _machine(kit, found.append)
-    settings_ = settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    seed(kit.rng.getrandbits(64))(machine)
-    run_state_machine_as_test(machine, settings=settings_)
+    # A run of Hypothesis varies its first examples; several runs see more that is new.
+    for _ in range(_BATCHES):
+        machine = _machine(kit, found.append)
+        seed(kit.rng.getrandbits(64))(machine)
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=max(examples // _BATCHES, 1),
+                stateful_step_count=steps,
+                phases=[Phase.generate],
+                database=None,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
     yield from found
 
 
+_BATCHES = 6
 _SMALL_MALFORMED = tuple(data for _, data in malformed() if len(data) < 1000)  # noqa: PLR2004 - the large ones have checks
 _CONNECTIONS = 6
 _which = st.integers(0, 5)
@@ -397,8 +402,9 @@ def _machine(  # noqa: C901 - a rule is a method, and the machine has many
 
         def teardown(self) -> None:
             self.steps += [Resume(conn) for conn in self.open if conn in self.stalled]
+            self.steps += [Publish(one, self.payload()) for one in dict.fromkeys(self.wanted)]
             salts = (self.n.word, self.n.digits)
-            if self.published:
+            if self.wanted:
                 keep(Script("a drawn scenario", tuple(self.steps), "DEL-1", "scenarios", salts=salts))
 
     return Scenarios

@@ -69,7 +69,8 @@ class Model:
         """The record of an id; the case that names it first owns it."""
         known = self.investigations.get(investigation_id)
         if known is None or (known.case is not case and not known.subscriptions):
-            known = Investigation(investigation_id, case)
+            shared = any(case.salts) and not any(salt in investigation_id for salt in case.salts)
+            known = Investigation(investigation_id, case, shared=shared)
             self.investigations[investigation_id] = known
         case.investigations[investigation_id] = known
         return known
@@ -209,6 +210,8 @@ class Model:
     def fence_passed(self, case: Case) -> None:
         """What had not come until a fence never will: count the silences that were kept."""
         for investigation in case.investigations.values():
+            if not any(peer.serves for peer in investigation.subscriptions):
+                continue  # its silence says nothing: the fallback may be off
             for event in investigation.events:
                 if event.accepted:
                     others = sum(
@@ -317,9 +320,9 @@ class Model:
         """The published event that this is; of equal ones the one that is owed, else the latest new one."""
         data = text.value["data"]
         found = investigation.by_key.get(self._key(text.message), [])
-        if not found and data.get("investigation_id") == investigation.id:
+        if data.get("investigation_id") == investigation.id:  # the server may have added it
             bare = {name: value for name, value in data.items() if name != "investigation_id"}
-            found = investigation.by_key.get(values.key(bare), [])
+            found = found + investigation.by_key.get(values.key(bare), [])
         owed = next((event for event in found if peer in event.debts), None)
         new = next((event for event in reversed(found) if peer not in event.received), None)
         return owed or new or (found[-1] if found else None)
@@ -339,7 +342,9 @@ class Model:
         verdicts.judge_publisher(peer, investigation.id, data, at)
         case = investigation.case
         case.order += 1
-        event = Event(investigation, case.order, data, values.key(data), None, at, accepted=True, done=at)
+        event = Event(
+            investigation, case.order, data, values.key(data), None, at, accepted=True, done=at, written=False
+        )
         investigation.events.append(event)
         equal.append(event)
         waiting = sorted((debt for one in investigation.subscriptions for debt in one.debts), key=_age)
@@ -353,7 +358,7 @@ class Model:
         return event
 
     def _unmatched(self, peer: Peer, investigation: Investigation, text: Text) -> None:
-        if peer.leaving or peer.gone:
+        if peer.leaving or peer.gone or investigation.shared:
             return
         data = text.value["data"]
         owed = next(
@@ -382,7 +387,7 @@ class Model:
         )
 
     def _again(self, peer: Peer, event: Event, text: Text) -> None:
-        if peer.leaving or peer.gone:
+        if peer.leaving or peer.gone or event.investigation.shared:
             return
         subscription = peer.subscriptions.get(event.investigation.id)
         shown = values.show(event.data)
@@ -404,12 +409,13 @@ class Model:
         debt = event.debts.pop(peer, None)
         if debt is not None:
             case.progressed_at = text.at
-            case.cases["EVT-1"] += 1
+            if event.written:
+                case.cases["EVT-1"] += 1
             self._pay(debt, "DEL-3" if debt.kind == "fallback_lost" else "DEL-1")
             if event.spelling is not None:
                 verdicts.judge_spelling(peer, event, text)
         subscription = investigation.subscriptions.get(peer)
-        if peer.leaving or peer.gone:
+        if peer.leaving or peer.gone or investigation.shared:
             pass
         elif subscription is None:
             self._judge_unsubscribed(peer, event, text)

@@ -45,7 +45,7 @@ class Pace:
     @property
     def prompt(self) -> float:
         """How long a delivery may take that nothing may delay (ROB-5)."""
-        return max(0.7, 15 * self.round_trip) * self.scale
+        return max(_SHORTEST_DEADLINE, 20 * self.round_trip) * self.scale
 
     @property
     def grace(self) -> float:

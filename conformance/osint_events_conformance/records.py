@@ -52,6 +52,8 @@ class Event:
     done: float | None = None
     received: dict[Peer, float] = field(default_factory=dict)
     debts: dict[Peer, Debt] = field(default_factory=dict)
+    written: bool = True
+    """Whether the checker wrote the payload itself."""
     first_received: float | None = None
     strays: list[tuple[Peer, Text]] = field(default_factory=list)
     """Receipts by connections that are not subscribed, until it is known whether a subscriber got it."""
@@ -66,6 +68,8 @@ class Investigation:
     subscriptions: dict[Peer, Subscription] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     by_key: dict[values.Key, list[Event]] = field(default_factory=dict)
+    shared: bool = False
+    """Whether others who test the same server may use the id too, so that what is unexpected is theirs."""
     triggers: int = 0
     """How often the server was asked to emit something of its own choice."""
     last_end: float | None = None
@@ -104,8 +108,9 @@ class Peer:
 class Case:
     """One run of one script: its debts, findings, counts and wire log."""
 
-    def __init__(self, name: str, on_change: Callable[[], None]) -> None:
+    def __init__(self, name: str, on_change: Callable[[], None], salts: tuple[str, str] = ("", "")) -> None:
         self.name = name
+        self.salts = salts
         self.on_change = on_change
         self.findings: list[Finding] = []
         self.cases: Counter[str] = Counter()

@@ -41,7 +41,7 @@ from osint_events_conformance.results import (
     PhaseResult,
     RunResult,
 )
-from osint_events_conformance.script import Connect, Publish, Script, Subscribe, flat
+from osint_events_conformance.script import Connect, Pause, Publish, Script, Step, Subscribe, flat
 from osint_events_conformance.settings import Settings, redacted_url
 from osint_events_conformance.suite import Kit, event, subscriber
 from osint_events_conformance.triggers import Trigger, TriggerFailed
@@ -79,6 +79,10 @@ _UNREACHED = dict.fromkeys(
     "judged on events that the server writes itself: --trigger-url, --trigger-command or --observe",
 ) | {"DEL-3": "whether a fallback is expected was not said: --fallback on|off"}
 """Why a clause has no case, where nothing else says so."""
+_EXAMINING = 4.0
+"""Seconds after the end in which suspicions are still taken up: none counts that was not run again."""
+_IDLE = 20.0
+"""Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
 _OVERTIME = 2.0
 """Seconds that a script may go on after the time is over."""
 _STOPPING = frozenset(
@@ -105,6 +109,8 @@ class _Tally:
     confirmed: list[ConfirmedFinding] = field(default_factory=list)
     refused_payloads: int = 0
     notes: list[str] = field(default_factory=list)
+    not_begun: int = 0
+    """Scripts for which no time was left."""
     unexamined: int = 0
     """Suspicions for which no time was left, beside others that were confirmed."""
 
@@ -154,6 +160,7 @@ class Run:
                 else:
                     await self._drawn()
                 await self._finish_long()
+                await self._idle()
                 if self.settings.observe is not None:
                     await self._observe(self.settings.observe)
         except (CannotTest, TriggerFailed) as error:
@@ -275,6 +282,20 @@ class Run:
         next(one for one in self._tally.phases if one.name == "fuzz").seconds += seconds
         await self._phase("stateful", scenarios)
 
+    async def _idle(self) -> None:
+        """Judge the bystanders: a core connection that sends nothing is served too (LEG-5)."""
+        case = self._executor.bystanders
+        ended = next((one for one in case.findings if one.kind == "ended"), None) if case else None
+        if case is None or ended is None or ended.at > _IDLE:
+            return
+        n = Names(self._rng)
+        waits = (Pause(_IDLE / 10) for _ in range(int(10 * ended.at / _IDLE) + 2))
+        steps: list[Step] = [Connect("idle", n.client()), Subscribe("idle", n.id()), *waits]
+        script = Script(
+            "a connection that says nothing more", tuple(steps), "LEG-5", "idle", salts=(n.word, n.digits)
+        )
+        await self._confirm("coverage", [(script, case)])
+
     async def _observe(self, seconds: float) -> None:
         """Judge what arrives by itself: on connections that subscribe to nothing, or to something else."""
         bystanders = self._executor.bystanders
@@ -324,6 +345,8 @@ class Run:
                     self._progress(ScriptEnded(case.cases.total() + 1))
                     if case.findings:
                         self._progress(Suspected(case.findings[0].message, script.title))
+                else:
+                    self._tally.not_begun += 1
 
         await asyncio.gather(*(one(script) for script in scripts if script.mode == "beside"))
         for script in scripts:
@@ -346,7 +369,7 @@ class Run:
         for (kind, _), members in sorted(groups.items(), key=_plainest):
             if self._explained(phase, kind, members) or examined[kind] >= _EXAMINED_PER_KIND:
                 continue
-            if self._time_left() <= 0 and self._tally.confirmed:
+            if self._time_left() <= -_EXAMINING:
                 self._tally.unexamined += len(members)
                 continue
             examined[kind] += 1
@@ -430,6 +453,8 @@ class Run:
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
             results.append(result)
+        if cannot is None and self._tally.unexamined and not self._tally.confirmed:
+            cannot = f"{self._tally.unexamined} suspicions could not be run again in time: raise --max-time"
         if cannot is None and all(result.outcome in NOT_TESTED for result in results):
             cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
@@ -443,17 +468,9 @@ class Run:
             options=self.settings.redacted(),
             could_not_test=cannot,
         )
-        made.notes += self._tally.notes
+        made.notes += self._notes()
         if self._faults:
             made.runner_fault = "".join(traceback.format_exception(self._faults[0]))
-        if self._tally.unexamined:
-            made.notes.append(
-                f"{self._tally.unexamined} more suspicions were not examined: the time was over"
-            )
-        if self._tally.refused_payloads:
-            made.notes.append(
-                f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"
-            )
         made.coverage = {
             "types_seen": dict(self._model.seen_types),
             "kinds_seen": dict(self._model.seen_kinds),
@@ -461,6 +478,19 @@ class Run:
             "keywords": self._keywords.report(),
         }
         return made
+
+    def _notes(self) -> list[str]:
+        """What a reader must know to read the verdict."""
+        notes = list(self._tally.notes)
+        if self._tally.not_begun:
+            notes.append(f"{self._tally.not_begun} scripts were not begun: the time was over (--max-time)")
+        if self._tally.unexamined:
+            notes.append(f"{self._tally.unexamined} more suspicions were not examined: the time was over")
+        if self._tally.refused_payloads:
+            notes.append(
+                f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"
+            )
+        return notes
 
 
 Members = list[tuple[Script, Case, Finding]]

@@ -347,7 +347,7 @@ def from_json(made: Mapping[str, Any]) -> Step:
 
 def _value_from_json(value: object) -> object:
     if isinstance(value, dict) and set(value) == {"base64"}:
-        return base64.b64decode(value["base64"])
+        return base64.b64decode(value["base64"], validate=True)
     if isinstance(value, dict) and "step" in value:
         return from_json(value)
     if isinstance(value, list):
