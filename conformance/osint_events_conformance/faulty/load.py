@@ -116,6 +116,20 @@ class StalledReaderSlowsAll(QueuesWithoutBound):
             super().publish(event)
 
 
+@fault("ROB-5", subtle=True)
+class SkipsSlowReaders(Server):
+    """Loses what would have to wait for a client that is behind, and goes on with what comes later."""
+
+    def deliver(self, peer: Peer, event: Event, message: bytes) -> None:
+        """Skip it."""
+        if peer.queued_bytes < 128 * 1024:
+            super().deliver(peer, event, message)
+
+    def stalled(self, peer: Peer) -> None:
+        """Be patient for three seconds."""
+        self.later(2, lambda: super(SkipsSlowReaders, self).stalled(peer) if peer.queued_bytes else None)
+
+
 # ROB-6: throttling.
 
 

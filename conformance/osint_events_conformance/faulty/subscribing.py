@@ -224,21 +224,21 @@ class ReadsIdsWithoutUnescaping(Server):
 
 @fault("SUB-1", subtle=True)
 class TiresOfReconnects(IgnoresSome):
-    """Ignores what the third and later connection of a client_id subscribes to."""
+    """Ignores what a client_id subscribes to after two of its connections have ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[str, list[Peer]] = {}
+        self._ended: dict[str, int] = {}
 
-    def opened(self, peer: Peer) -> None:
-        """Count connections."""
-        super().opened(peer)
-        self._seen.setdefault(peer.client_id, []).append(peer)
+    def closed(self, peer: Peer) -> None:
+        """Count ends."""
+        super().closed(peer)
+        self._ended[peer.client_id] = self._ended.get(peer.client_id, 0) + 1
 
     def ignores(self, peer: Peer, message: dict[str, Any]) -> bool:
         """Have enough."""
         del message
-        return peer in self._seen[peer.client_id][2:]
+        return self._ended.get(peer.client_id, 0) >= 2
 
 
 # SUB-7: confirmations in order (a SHOULD).
