@@ -267,13 +267,14 @@ def _again(steps: Steps, finding: Finding) -> Made:
 
 
 def _at_once(steps: Steps, finding: Finding) -> Made:
-    """A pause between each confirmation and what follows."""
+    """A pause behind each confirmation of the connection that misses something."""
     if finding.kind not in {"lost", "duplicate"}:
         return
     slowed: list[Step] = []
-    for step, following in zip(steps, (*steps[1:], None), strict=True):
+    for step, following in zip(steps, (*steps[1:], Settle()), strict=True):
         slowed.append(step)
-        if isinstance(step, Subscribe) and isinstance(following, Publish | Settle):
+        own = isinstance(step, Subscribe) and step.conn == finding.conn
+        if own and isinstance(following, Publish | Settle):
             slowed.append(Pause(0.4))
     yield "SUB-2", tuple(slowed)
 

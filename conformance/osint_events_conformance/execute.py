@@ -16,6 +16,7 @@ from osint_events_conformance import script as s
 from osint_events_conformance import values
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
+from osint_events_conformance.oracle import publishable
 from osint_events_conformance.pace import TICK, Pace, Ticker
 from osint_events_conformance.records import Case, Event, Peer
 from osint_events_conformance.triggers import Answer, Trigger
@@ -396,7 +397,8 @@ class Executor:
         if answer.accepted is not True:
             case.refused_payloads += 1
             case.log(self.clock(), "publisher", "*", answer.detail)
-            if answer.server_error:
+            legal = self.trigger.controls_payload and publishable(step.data)
+            if answer.server_error or (answer.invalid and legal):
                 case.find("refused_event", answer.detail, "publisher", self.clock(), expected=step.data[:400])
         return event
 

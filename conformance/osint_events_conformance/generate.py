@@ -305,6 +305,7 @@ def _machine(  # noqa: C901 - a rule is a method, and the machine has many
         @initialize(which=_which)
         def begin(self, which: int) -> None:
             self.connect(which)
+            self.subscribe(0, which, wait=True)
 
         @precondition(lambda self: len(self.open) < _CONNECTIONS)
         @rule(which=_which)
@@ -404,7 +405,6 @@ def _machine(  # noqa: C901 - a rule is a method, and the machine has many
             self.steps += [Resume(conn) for conn in self.open if conn in self.stalled]
             self.steps += [Publish(one, self.payload()) for one in dict.fromkeys(self.wanted)]
             salts = (self.n.word, self.n.digits)
-            if self.wanted:
-                keep(Script("a drawn scenario", tuple(self.steps), "DEL-1", "scenarios", salts=salts))
+            keep(Script("a drawn scenario", tuple(self.steps), "DEL-1", "scenarios", salts=salts))
 
     return Scenarios

@@ -156,6 +156,8 @@ class Model:
         case.cases["MSG-2"] += 1
         problem = self._problem(message)
         if problem is not None:
+            if type_ == "subscription_confirmed" and peer.malformed:
+                self._confirmed_malformed(peer, values.show(text.value.get("investigation_id")), text.at)
             case.find(
                 "schema",
                 f"{type_} breaks its schema: {problem}",
@@ -281,18 +283,15 @@ class Model:
             return
         shown = values.show(investigation_id)
         if peer.malformed and investigation_id not in peer.subscriptions:
-            clause = peer.malformed[-1]
-            case.find(
-                "confirmed_malformed",
-                f"a message that must not be confirmed was: {shown}",
-                peer.name,
-                at,
-                clause=clause,
-            )
+            self._confirmed_malformed(peer, shown, at)
         else:
             case.find(
                 "confirmed_unasked", f"{shown} was confirmed without (another) request for it", peer.name, at
             )
+
+    def _confirmed_malformed(self, peer: Peer, shown: str, at: float) -> None:
+        message = f"a message that must not be confirmed was: {shown}"
+        peer.case.find("confirmed_malformed", message, peer.name, at, clause=peer.malformed[-1])
 
     def _update(self, peer: Peer, text: Text) -> None:
         investigation_id, data = text.value["investigation_id"], text.value["data"]
@@ -323,7 +322,7 @@ class Model:
         if data.get("investigation_id") == investigation.id:  # the server may have added it
             bare = {name: value for name, value in data.items() if name != "investigation_id"}
             found = found + investigation.by_key.get(values.key(bare), [])
-        owed = next((event for event in found if peer in event.debts), None)
+        owed = min((event for event in found if peer in event.debts), key=_order, default=None)
         new = next((event for event in reversed(found) if peer not in event.received), None)
         return owed or new or (found[-1] if found else None)
 
@@ -456,6 +455,10 @@ class Model:
 
 def _data_key(message: Message) -> values.Key:
     return values.key(message.value["data"])
+
+
+def _order(event: Event) -> int:
+    return event.order
 
 
 def _age(debt: Debt) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -22,3 +24,16 @@ def schema_problem() -> Problem:
         return None if error is None else f"{error.json_path}: {error.message[:200]}"
 
     return problem
+
+
+_LARGE = 60_000
+
+
+@cache
+def _event_validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(contract.bundled("event"))
+
+
+def publishable(data: str) -> bool:
+    """Whether nobody has a reason to refuse a payload: it keeps EVT-2 to EVT-4, and is not large."""
+    return len(data) < _LARGE and _event_validator().is_valid(json.loads(data))

@@ -16,6 +16,7 @@ import aiohttp
 
 PARALLEL_REQUESTS = 24
 """Inject requests in flight at once; each keeps a connection alive."""
+_INVALID = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class TriggerFailed(Exception):
@@ -29,6 +30,8 @@ class Answer:
     accepted: bool | None
     detail: str = ""
     server_error: bool = False
+    invalid: bool = False
+    """Whether the hook took the payload for invalid (400, 409 or 422), rather than the request."""
 
 
 class Trigger(Protocol):
@@ -75,7 +78,8 @@ class _HttpTrigger:
         except aiohttp.ClientError as error:
             return Answer(None, f"{method} {url} failed: {error or type(error).__name__}")
         detail = f"{method} {url} was answered with {status}: {text!r}"
-        return Answer(accepted=False, detail=detail, server_error=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+        broken = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return Answer(accepted=False, detail=detail, server_error=broken, invalid=status in _INVALID)
 
     async def close(self) -> None:
         await self._session.close()

@@ -36,7 +36,8 @@ def malformed() -> list[tuple[str, bytes]]:
         "nothing": "", "a space": " ", "no JSON": "hello", "a cut object": good[:-1], "a cut string": good[:40],
         "a second value": good + good, "trailing text": good + " x", "a trailing comma": good[:-1] + ",}",
         "single quotes": good.replace('"', "'"), "no quotes": "{type: 1}", "a comment": "/* */" + good,
-        "NaN": '{"type": "subscribe_investigation", "investigation_id": NaN}', "an array": "[]", "an array of it": f"[{good}]",
+        "NaN": '{"type": "subscribe_investigation", "investigation_id": NaN}', "NaN in an unknown field": good[:-1] + ', "x": NaN}',
+        "infinity in an unknown field": good[:-1] + ', "x": [-Infinity]}', "an array": "[]", "an array of it": f"[{good}]",
         "null": "null", "true": "true", "a number": "17", "a string": '"subscribe_investigation"', "an empty object": "{}",
         "no type": '{"investigation_id": "1234"}', "type null": '{"type": null, "investigation_id": "1234"}',
         "type 5": '{"type": 5, "investigation_id": "1234"}', "type []": '{"type": ["subscribe_investigation"], "investigation_id": "1"}',
@@ -128,14 +129,15 @@ def broken_frames_and_handshakes_disturb_nobody_else(kit: Kit) -> Iterator[Scena
         "a close with code 999": _frame(0x88, struct.pack("!H", 999)), "a close with bad UTF-8": _frame(0x88, b"\x03\xe8\xff"),
         "a length of 2^63": bytes([0x81, 0xFF]) + b"\xff" * 8 + b"\0\0\0\0", "random bytes": bytes((i * 37 + 11) % 256 for i in range(300)),
         "half a frame": _frame(0x81, good)[:20], "invalid UTF-8 over two frames": _frame(0x01, b'{"a": "\xe2') + _frame(0x80, b'\x28"}'),
-        "a pong nobody asked for": _frame(0x8A, b"hello"),
+        "a pong nobody asked for": _frame(0x8A, b"hello"), "an unfinished message": _frame(0x01, b'{"type": "x-unknown", "a": "'),
     }  # fmt: skip
     for about, data in broken.items():
         n = kit.names()
         yield n, about, [
             *subscriber("good", n.client("good"), n.id()), *subscriber("bad", n.client("bad"), n.id()),
-            Raw("bad", data, about), Publish(n.id(), event(message="1")), Pause(0.02), Abort("bad"),
-            *subscriber("new", n.client("new"), n.id()), Publish(n.id(), event(message="2")),
+            Raw("bad", data, about), Publish(n.id(), event(message="1")), Subscribe("good", n.id("good")),
+            Publish(n.id("good"), event(message="2")), Pause(0.02), Abort("bad"),
+            *subscriber("new", n.client("new"), n.id()), Publish(n.id(), event(message="3")),
         ]  # fmt: skip
     upgrade = b"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     requests = {

@@ -160,7 +160,7 @@ def unknown_fields_in_a_subscribe_are_ignored(kit: Kit) -> Iterator[Scenario]:
         "client_id": "someone-else", "user": "x", "token": "t", "version": 2, "action": "unsubscribe", "event": "x",
         "__proto__": {"a": 1}, "constructor": 1, "toString": "x", "message": "m", "status": "s", "channel": "c",
         "investigation_ids": ["a", "b"], "filter": {}, "last_event_id": 3, "since": 0, "replay": True, "request_id": 1,
-        "ref": "1", "scope": ["all"], "replay_token": "x", "protocol": 2, "features": ["replay"], "Type": "ping",
+        "ref": "1", "scope": ["tasks"], "replay_token": "x", "protocol": 2, "features": ["replay"], "Type": "ping",
         "long": "x" * 5000, "type_": "x", "self": 1, "args": [], "message_type": "x", "raw": None, "cls": "x",
     }  # fmt: skip
     items = list(fields.items())

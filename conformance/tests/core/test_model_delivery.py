@@ -591,3 +591,22 @@ def test_a_stalled_reader_may_be_ended_in_any_way_and_is_owed_nothing_then() -> 
     slow.stalled = False
     assert w.case.settled
     assert w.found == []
+
+
+def test_a_silence_about_an_investigation_without_subscribers_proves_nothing_of_del_2() -> None:
+    w = World("off")
+    w.connect("a")
+    w.publish()
+    w.model.fence_passed(w.case)
+    assert w.case.cases["DEL-2"] == 0
+
+
+def test_an_id_that_is_added_does_not_confuse_an_event_with_one_that_had_it() -> None:
+    w = World()
+    a = w.subscriber()
+    w.publish('{"n": 1}')
+    w.publish('{"n": 1, "investigation_id": "inv-1"}')
+    w.deliver(a, '{"n": 1, "investigation_id": "inv-1"}')
+    w.deliver(a, '{"n": 1, "investigation_id": "inv-1"}')
+    w.overdue()
+    assert w.found == []

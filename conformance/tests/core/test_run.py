@@ -307,3 +307,25 @@ async def test_a_server_that_stops_confirming_ends_the_run_in_time() -> None:
     assert seconds < 2.0 + 8
     assert result.exit_status is ExitStatus.VIOLATION
     assert len(seen) >= 20
+
+
+async def test_payloads_that_were_not_chosen_prove_nothing_of_evt_1() -> None:
+    async with await faulty.start() as server:
+        result = await _execute(server, inject=None, trigger_url=server.trigger_url, only=("EVT-1", "SUB-4"))
+    assert outcomes(result) == {"EVT-1": "skipped", "SUB-4": "passed"}
+
+
+async def test_a_refused_upgrade_is_told_with_its_wire() -> None:
+    result = await judge("refuses-underscores", only=("CONN-1",))
+    assert findings(result)[0].wire
+
+
+async def test_a_server_that_never_answers_a_handshake_passes_nothing() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with _listening(silent) as at:
+        result = await execute(Settings(url=f"ws://{at}/ws", observe=0.1, max_time=0.5), lambda _: None)
+    assert [one for one, outcome in outcomes(result).items() if outcome == "passed"] == []

@@ -189,3 +189,8 @@ def test_segments_are_one_frame_cut_anywhere() -> None:
 
 def test_subscribe_text_puts_unknown_fields_after_the_known_ones() -> None:
     assert list(json.loads(s.subscribe_text("x", b=1, a=2))) == ["type", "investigation_id", "b", "a"]
+
+
+def test_what_is_no_base64_is_refused() -> None:
+    with pytest.raises(ValueError, match="no step"):
+        s.from_json({"step": "ping", "conn": "a", "data": {"base64": "!"}})
