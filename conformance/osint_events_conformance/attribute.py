@@ -34,6 +34,7 @@ from osint_events_conformance.script import (
     Together,
     connections,
     flat,
+    subscribe_text,
 )
 
 _PLAIN_CLIENT_ID = re.compile(r"[a-z0-9-]{4,60}")
@@ -120,13 +121,13 @@ def _ended_instead(steps: Steps, end: type[Close | Abort]) -> Steps:
 
 
 def _unknown(steps: Steps, _: Finding) -> Made:
-    large = [
-        step
-        for step in flat(steps)
-        if isinstance(step, Say) and len(step.data) > _LARGE and step.role == "unknown"
-    ]
-    if large:
-        yield "ROB-4", _without(steps, lambda step: step in large)
+    """Unknown messages: first made small, then left out."""
+
+    def small(step: Step) -> Step:
+        large = isinstance(step, Say) and step.role == "unknown" and len(step.data) > _LARGE
+        return replace(step, data=b'{"type": "x-unknown"}') if isinstance(step, Say) and large else step
+
+    yield "ROB-4", _mapped(steps, small)
     yield "ROB-3", _without(steps, lambda step: isinstance(step, Say) and step.role == "unknown")
 
 
@@ -135,7 +136,9 @@ def _texts(steps: Steps, _: Finding) -> Made:
 
     def small(step: Step) -> Step:
         if isinstance(step, Subscribe) and len(step.payload()) > _LARGE:
-            return replace(step, text=None)
+            fields = step.text is not None and _unknown_fields(step.text)
+            text = subscribe_text(step.investigation_id, padding="") if fields else None
+            return replace(step, text=text)
         return step
 
     def bare(step: Step) -> Step:
@@ -177,6 +180,7 @@ def _segments(steps: Steps, finding: Finding) -> Made:
 def _flood(steps: Steps, finding: Finding) -> Made:
     """More messages than a server need take at once (ROB-6), or many subscriptions (SUB-3)."""
     counts: dict[str, int] = {}
+    steps = tuple(step for step in flat(steps) if not isinstance(step, Together | Pieces))
     opened = {step.conn: step for step in steps if isinstance(step, Connect)}
     aliases: dict[str, str] = {}
     spread: list[Step] = []

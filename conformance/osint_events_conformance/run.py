@@ -41,7 +41,18 @@ from osint_events_conformance.results import (
     PhaseResult,
     RunResult,
 )
-from osint_events_conformance.script import Connect, Pause, Publish, Script, Step, Subscribe, flat
+from osint_events_conformance.script import (
+    Connect,
+    Pause,
+    Publish,
+    Raw,
+    Say,
+    Script,
+    Stall,
+    Step,
+    Subscribe,
+    flat,
+)
 from osint_events_conformance.settings import Settings, redacted_url
 from osint_events_conformance.suite import Kit, event, subscriber
 from osint_events_conformance.triggers import Trigger, TriggerFailed
@@ -55,7 +66,9 @@ class CannotTest(Exception):
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
 _EXAMINED_PER_KIND = 3
-_PRIMARY = frozenset({"lost", "unconfirmed", "ended", "refused_upgrade", "unreachable"})
+_SHADOWS_PER_KIND = 4
+"""Findings that do not come back alone, after which the next of the kind are left."""
+_PRIMARY = frozenset({"lost", "unconfirmed", "confirmed_unasked", "ended", "refused_upgrade", "unreachable"})
 """Kinds that others follow from: where a subscription is lost, the fallback makes strays."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
@@ -369,25 +382,28 @@ class Run:
         Once a kind of finding is laid to the clause that it belongs to in a plain scenario, more of
         the kind in special scenarios proves nothing new about those.
         """
-        groups = self._suspicions(runs)
-        examined: Counter[str] = Counter()
+        waiting = sorted(self._suspicions(runs).items(), key=_plainest)
+        steady_examined: Counter[str] = Counter()
         flaky: list[ConfirmedFinding] = []
-        for (kind, _), members in sorted(groups.items(), key=_plainest):
-            if self._explained(phase, kind, members) or examined[kind] >= _EXAMINED_PER_KIND:
+        while waiting:
+            (kind, _), members = waiting.pop(0)
+            shadows = sum(one.kind == kind for one in flaky)
+            enough = steady_examined[kind] >= _EXAMINED_PER_KIND or shadows >= _SHADOWS_PER_KIND
+            if enough or self._explained(phase, kind, members):
                 continue
             if self._time_left() <= -_EXAMINING:
                 self._tally.unexamined += len(members)
                 continue
-            examined[kind] += 1
             script, case, finding = min(members, key=lambda member: len(member[0].steps))
             suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
             confirmed = await self._examiner.examine(suspicion)
-            if kind == "delayed" and confirmed.flaky:
-                continue  # one slow moment proves nothing
-            if confirmed.flaky:
-                flaky.append(confirmed)
-            else:
+            if not confirmed.flaky:
+                steady_examined[kind] += 1
                 self._confirmed(confirmed)
+            elif kind != "delayed":  # of which one slow moment proves nothing
+                flaky.append(confirmed)
+                # Perhaps it suffered from what another script did beside it: try those that misbehave.
+                waiting.sort(key=_most_peaceful)
         steady = {one.kind for one in self._tally.confirmed}
         for confirmed in flaky:
             if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
@@ -510,6 +526,16 @@ def _plainest(group: tuple[tuple[str, str], Members]) -> tuple[bool, int]:
     (kind, _), members = group
     script = min((member[0] for member in members), key=lambda one: len(one.steps))
     return script.clause != BY_KIND[kind][0], len(script.steps)
+
+
+def _most_peaceful(group: tuple[tuple[str, str], Members]) -> bool:
+    """Sort key: scripts that break rules or stall first."""
+    _, members = group
+    return not any(
+        isinstance(step, Raw | Stall) or (isinstance(step, Say) and step.role == "malformed")
+        for script, _, _ in members
+        for step in flat(script.steps)
+    )
 
 
 class _Slots:

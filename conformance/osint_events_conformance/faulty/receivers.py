@@ -153,7 +153,7 @@ class FallsBackToOne(_FallsBackToSome):
         return peer is next(iter(self.peers))
 
 
-@fault("DEL-3", subtle=True)
+@fault("DEL-3", subtle=True, fallback="on")
 class FallbackSkipsSubscribers(_FallsBackToSome):
     """Sends the updates of an investigation without subscribers only to who has no subscription at all."""
 
@@ -163,7 +163,7 @@ class FallbackSkipsSubscribers(_FallsBackToSome):
         return not peer.subscriptions
 
 
-@fault("DEL-3", subtle=True)
+@fault("DEL-3", subtle=True, fallback="on")
 class FallbackEndsWithFirstSubscriber(_FallsBackToSome):
     """Falls back no more for an investigation that ever had a subscriber: its empty entry stays."""
 
