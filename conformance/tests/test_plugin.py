@@ -21,6 +21,7 @@ UNREACHABLE = "--osint-events-url=ws://127.0.0.1:1/ws"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A user's folder with a test of the user's own."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="ascii")  # no other is looked for further up
     (tmp_path / "test_own.py").write_text("def test_own(): pass\n", encoding="ascii")
     return tmp_path
 
