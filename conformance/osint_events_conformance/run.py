@@ -7,7 +7,6 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 from osint_events import contract
 
 from osint_events_conformance import suite
-from osint_events_conformance.examine import Examiner, Suspicion
+from osint_events_conformance.confirm import Confirmer
+from osint_events_conformance.examine import Examiner
 from osint_events_conformance.execute import Executor
-from osint_events_conformance.findings import BY_KIND, Finding
 from osint_events_conformance.keywords import KeywordCoverage
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
@@ -25,7 +24,6 @@ from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.progress import (
-    Confirmed,
     PhaseBegan,
     PhaseEnded,
     Progress,
@@ -36,7 +34,6 @@ from osint_events_conformance.records import Case
 from osint_events_conformance.results import (
     NOT_TESTED,
     ClauseResult,
-    ConfirmedFinding,
     Phase,
     PhaseResult,
     RunResult,
@@ -45,10 +42,7 @@ from osint_events_conformance.script import (
     Connect,
     Pause,
     Publish,
-    Raw,
-    Say,
     Script,
-    Stall,
     Step,
     Subscribe,
     flat,
@@ -65,24 +59,6 @@ class CannotTest(Exception):
 
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
-_EXAMINED_PER_KIND = 3
-_SHADOWS_PER_KIND = 4
-"""Findings that do not come back alone, after which the next of the kind are left."""
-_PRIMARY = frozenset({"lost", "unconfirmed", "confirmed_unasked", "ended", "refused_upgrade", "unreachable"})
-"""Kinds that others follow from: where a subscription is lost, the fallback makes strays."""
-_UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
-"""Kinds after which something seems lost that only came in a form that nobody can read."""
-_FOLLOWING = frozenset(
-    {
-        "stray",
-        "replayed",
-        "duplicate",
-        "confirmed_out_of_order",
-        "out_of_order",
-        "fallback_sent",
-        "fallback_lost",
-    }
-)
 _LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
 _SMOKE_COPIES = 3
 _FIRST_ANSWER = 10.0
@@ -96,8 +72,6 @@ _UNREACHED = dict.fromkeys(
     "judged on events that the server writes itself: --trigger-url, --trigger-command or --observe",
 ) | {"DEL-3": "whether a fallback is expected was not said: --fallback on|off"}
 """Why a clause has no case, where nothing else says so."""
-_EXAMINING = 4.0
-"""Seconds after the end in which suspicions are still taken up: none counts that was not run again."""
 _IDLE = 20.0
 """Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
 _OVERTIME = 2.0
@@ -123,13 +97,10 @@ class _Tally:
 
     cases: dict[Phase, Counter[str]] = field(default_factory=dict)
     phases: list[PhaseResult] = field(default_factory=list)
-    confirmed: list[ConfirmedFinding] = field(default_factory=list)
     refused_payloads: int = 0
     notes: list[str] = field(default_factory=list)
     not_begun: int = 0
     """Scripts for which no time was left."""
-    unexamined: int = 0
-    """Suspicions for which no time was left, beside others that were confirmed."""
 
 
 class Run:
@@ -150,7 +121,8 @@ class Run:
         self._model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
         self._model.observing = not trigger.can_emit
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
-        self._examiner = Examiner(self._executor, self._rng, self._time_left)
+        examiner = Examiner(self._executor, self._rng, self._time_left)
+        self._confirmer = Confirmer(examiner, self._selected, self._time_left, progress)
         self._tally = _Tally()
         self._started = time.monotonic()
         self._connections = _Slots(_MOST_CONNECTIONS)
@@ -199,7 +171,7 @@ class Run:
     @property
     def _broken(self) -> bool:
         """Whether a MUST is known to be broken."""
-        return any(one.level == "MUST" for one in self._tally.confirmed)
+        return any(one.level == "MUST" for one in self._confirmer.confirmed)
 
     # Phases
 
@@ -226,7 +198,7 @@ class Run:
             self._pace.slowest = 0.0
             return
         every = set.intersection(*({finding.kind for finding in case.findings} for case in cases))
-        await self._confirm("smoke", list(zip(scripts, cases, strict=True)))
+        await self._confirmer.confirm("smoke", list(zip(scripts, cases, strict=True)))
         self._stopped = bool(every & _STOPPING)
 
     _stopped = False
@@ -313,7 +285,7 @@ class Run:
         script = Script(
             "a connection that says nothing more", tuple(steps), "LEG-5", "idle", salts=(n.word, n.digits)
         )
-        await self._confirm("coverage", [(script, case)])
+        await self._confirmer.confirm("coverage", [(script, case)])
 
     async def _observe(self, seconds: float) -> None:
         """Judge what arrives by itself: on connections that subscribe to nothing, or to something else."""
@@ -324,7 +296,7 @@ class Run:
         await asyncio.sleep(seconds)
         script = Script("what arrives by itself", (), "MSG-1", "observe", mode="long")
         self._count("coverage", [(script, bystanders)], seconds)
-        await self._confirm("coverage", [(script, bystanders)])
+        await self._confirmer.confirm("coverage", [(script, bystanders)])
         if self._model.seen_types["investigation_update"] == before:
             raise CannotTest(f"no event was seen within {seconds:g} s, and nothing makes the server emit one")
 
@@ -345,7 +317,7 @@ class Run:
         if any(case.cut_short for _, case in runs):
             self._partly["ROB-5"] = "it was not waited for the end of a reader that stalls"
         self._count("coverage", runs, time.monotonic() - before)
-        await self._confirm("coverage", runs)
+        await self._confirmer.confirm("coverage", runs)
 
     async def _phase(self, name: Phase, scripts: list[Script]) -> None:
         """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
@@ -372,70 +344,7 @@ class Run:
             if script.mode == "alone":
                 await one(script)
         self._count(name, runs, time.monotonic() - before)
-        await self._confirm(name, runs)
-
-    # Confirming
-
-    async def _confirm(self, phase: Phase, runs: Iterable[tuple[Script, Case]]) -> None:
-        """Examine what is suspected, the plainest scripts first.
-
-        Once a kind of finding is laid to the clause that it belongs to in a plain scenario, more of
-        the kind in special scenarios proves nothing new about those.
-        """
-        waiting = sorted(self._suspicions(runs).items(), key=_plainest)
-        steady_examined: Counter[str] = Counter()
-        flaky: list[ConfirmedFinding] = []
-        while waiting:
-            (kind, _), members = waiting.pop(0)
-            shadows = sum(one.kind == kind for one in flaky)
-            enough = steady_examined[kind] >= _EXAMINED_PER_KIND or shadows >= _SHADOWS_PER_KIND
-            if enough or self._explained(phase, kind, members):
-                continue
-            if self._time_left() <= -_EXAMINING:
-                self._tally.unexamined += len(members)
-                continue
-            script, case, finding = min(members, key=lambda member: len(member[0].steps))
-            suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
-            confirmed = await self._examiner.examine(suspicion)
-            if not confirmed.flaky:
-                steady_examined[kind] += 1
-                self._confirmed(confirmed)
-            elif kind != "delayed":  # of which one slow moment proves nothing
-                flaky.append(confirmed)
-                # Perhaps it suffered from what another script did beside it: try those that misbehave.
-                waiting.sort(key=_most_peaceful)
-        steady = {one.kind for one in self._tally.confirmed}
-        for confirmed in flaky:
-            if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
-                self._confirmed(confirmed)
-
-    def _suspicions(self, runs: Iterable[tuple[Script, Case]]) -> dict[tuple[str, str], Members]:
-        """The findings, grouped by kind and check; of what follows from something worse only the latter."""
-        groups: dict[tuple[str, str], Members] = {}
-        for script, case in runs:
-            kinds = list(dict.fromkeys(finding.kind for finding in case.findings))
-            if not _PRIMARY.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind not in _FOLLOWING]
-            if not _UNREADABLE.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING]
-            for kind in kinds:
-                finding = next(finding for finding in case.findings if finding.kind == kind)
-                if self._selected(finding.clause) or self._selected(script.clause):
-                    groups.setdefault((kind, script.check), []).append((script, case, finding))
-        return groups
-
-    def _explained(self, phase: Phase, kind: str, members: Members) -> bool:
-        """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
-        known = {one.clause for one in self._tally.confirmed if one.kind == kind}
-        later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
-        return BY_KIND[kind][0] in known or bool(known and later)
-
-    def _confirmed(self, confirmed: ConfirmedFinding) -> None:
-        known = {(one.kind, one.clause) for one in self._tally.confirmed}
-        if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
-            return
-        self._tally.confirmed.append(confirmed)
-        self._progress(Confirmed(confirmed))
+        await self._confirmer.confirm(name, runs)
 
     def _count(self, phase: Phase, runs: list[tuple[Script, Case]], seconds: float) -> None:
         counts = self._tally.cases.setdefault(phase, Counter())
@@ -471,15 +380,17 @@ class Run:
             for phase, counts in self._tally.cases.items():
                 if counts[clause.id]:
                     result.cases[phase] = counts[clause.id]
-            result.findings = [one for one in self._tally.confirmed if one.clause == clause.id]
+            result.findings = [one for one in self._confirmer.confirmed if one.clause == clause.id]
             result.known_failing = self._known_failing.match(clause.id)
             result.not_tested = cannot or self._partly.get(clause.id) or self._reasons.get(clause.id)
             result.partly = clause.id in self._partly
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
             results.append(result)
-        if cannot is None and self._tally.unexamined and not self._tally.confirmed:
-            cannot = f"{self._tally.unexamined} suspicions could not be run again in time: raise --max-time"
+        if cannot is None and self._confirmer.unexamined and not self._confirmer.confirmed:
+            cannot = (
+                f"{self._confirmer.unexamined} suspicions could not be run again in time: raise --max-time"
+            )
         if cannot is None and all(result.outcome in NOT_TESTED for result in results):
             cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
@@ -509,33 +420,13 @@ class Run:
         notes = list(self._tally.notes)
         if self._tally.not_begun:
             notes.append(f"{self._tally.not_begun} scripts were not begun: the time was over (--max-time)")
-        if self._tally.unexamined:
-            notes.append(f"{self._tally.unexamined} more suspicions were not examined: the time was over")
+        if self._confirmer.unexamined:
+            notes.append(f"{self._confirmer.unexamined} more suspicions were not examined: the time was over")
         if self._tally.refused_payloads:
             notes.append(
                 f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"
             )
         return notes
-
-
-Members = list[tuple[Script, Case, Finding]]
-
-
-def _plainest(group: tuple[tuple[str, str], Members]) -> tuple[bool, int]:
-    """Sort key: scripts of the clause that the kind belongs to first, then the shortest."""
-    (kind, _), members = group
-    script = min((member[0] for member in members), key=lambda one: len(one.steps))
-    return script.clause != BY_KIND[kind][0], len(script.steps)
-
-
-def _most_peaceful(group: tuple[tuple[str, str], Members]) -> bool:
-    """Sort key: scripts that break rules or stall first."""
-    _, members = group
-    return not any(
-        isinstance(step, Raw | Stall) or (isinstance(step, Say) and step.role == "malformed")
-        for script, _, _ in members
-        for step in flat(script.steps)
-    )
 
 
 class _Slots:

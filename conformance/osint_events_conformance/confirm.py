@@ -1,0 +1,137 @@
+"""From all that the scripts of a phase showed to the findings of the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from osint_events_conformance.examine import Examiner, Suspicion
+from osint_events_conformance.findings import BY_KIND, Finding
+from osint_events_conformance.progress import Confirmed, Progress
+from osint_events_conformance.records import Case
+from osint_events_conformance.results import ConfirmedFinding, Phase
+from osint_events_conformance.script import Raw, Say, Script, Stall, flat
+
+_EXAMINED_PER_KIND = 3
+_SHADOWS_PER_KIND = 4
+"""Findings that do not come back alone, after which the next of the kind are left."""
+_PRIMARY = frozenset({"lost", "unconfirmed", "confirmed_unasked", "ended", "refused_upgrade", "unreachable"})
+"""Kinds that others follow from: where a subscription is lost, the fallback makes strays."""
+_UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
+"""Kinds after which something seems lost that only came in a form that nobody can read."""
+_FOLLOWING = frozenset(
+    {
+        "stray",
+        "replayed",
+        "duplicate",
+        "confirmed_out_of_order",
+        "out_of_order",
+        "fallback_sent",
+        "fallback_lost",
+    }
+)
+_EXAMINING = 4.0
+"""Seconds after the end in which suspicions are still taken up: none counts that was not run again."""
+
+
+class Confirmer:
+    """Decides which suspicions are examined, and keeps the findings that come of it.
+
+    `selected` says whether a clause is judged at all, `time_left` gives the run's seconds.
+    """
+
+    def __init__(
+        self,
+        examiner: Examiner,
+        selected: Callable[[str], bool],
+        time_left: Callable[[], float],
+        progress: Progress,
+    ) -> None:
+        self.confirmed: list[ConfirmedFinding] = []
+        self.unexamined = 0
+        """Suspicions for which no time was left."""
+        self._examiner = examiner
+        self._selected = selected
+        self._time_left = time_left
+        self._progress = progress
+
+    async def confirm(self, phase: Phase, runs: Iterable[tuple[Script, Case]]) -> None:
+        """Examine what is suspected, the plainest scripts first.
+
+        Once a kind of finding is laid to the clause that it belongs to in a plain scenario, more of
+        the kind in special scenarios proves nothing new about those.
+        """
+        waiting = sorted(self._suspicions(runs).items(), key=_plainest)
+        steady_examined: Counter[str] = Counter()
+        flaky: list[ConfirmedFinding] = []
+        while waiting:
+            (kind, _), members = waiting.pop(0)
+            shadows = sum(one.kind == kind for one in flaky)
+            enough = steady_examined[kind] >= _EXAMINED_PER_KIND or shadows >= _SHADOWS_PER_KIND
+            if enough or self._explained(phase, kind, members):
+                continue
+            if self._time_left() <= -_EXAMINING:
+                self.unexamined += len(members)
+                continue
+            script, case, finding = min(members, key=lambda member: len(member[0].steps))
+            suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
+            confirmed = await self._examiner.examine(suspicion)
+            if not confirmed.flaky:
+                steady_examined[kind] += 1
+                self._keep(confirmed)
+            elif kind != "delayed":  # of which one slow moment proves nothing
+                flaky.append(confirmed)
+                # Perhaps it suffered from what another script did beside it: try those that misbehave.
+                waiting.sort(key=_most_peaceful)
+        steady = {one.kind for one in self.confirmed}
+        for confirmed in flaky:
+            if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
+                self._keep(confirmed)
+
+    def _suspicions(self, runs: Iterable[tuple[Script, Case]]) -> dict[tuple[str, str], Members]:
+        """The findings, grouped by kind and check; of what follows from something worse only the latter."""
+        groups: dict[tuple[str, str], Members] = {}
+        for script, case in runs:
+            kinds = list(dict.fromkeys(finding.kind for finding in case.findings))
+            if not _PRIMARY.isdisjoint(kinds):
+                kinds = [kind for kind in kinds if kind not in _FOLLOWING]
+            if not _UNREADABLE.isdisjoint(kinds):
+                kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING]
+            for kind in kinds:
+                finding = next(finding for finding in case.findings if finding.kind == kind)
+                if self._selected(finding.clause) or self._selected(script.clause):
+                    groups.setdefault((kind, script.check), []).append((script, case, finding))
+        return groups
+
+    def _explained(self, phase: Phase, kind: str, members: Members) -> bool:
+        """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
+        known = {one.clause for one in self.confirmed if one.kind == kind}
+        later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
+        return BY_KIND[kind][0] in known or bool(known and later)
+
+    def _keep(self, confirmed: ConfirmedFinding) -> None:
+        known = {(one.kind, one.clause) for one in self.confirmed}
+        if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
+            return
+        self.confirmed.append(confirmed)
+        self._progress(Confirmed(confirmed))
+
+
+Members = list[tuple[Script, Case, Finding]]
+
+
+def _plainest(group: tuple[tuple[str, str], Members]) -> tuple[bool, int]:
+    """Sort key: scripts of the clause that the kind belongs to first, then the shortest."""
+    (kind, _), members = group
+    script = min((member[0] for member in members), key=lambda one: len(one.steps))
+    return script.clause != BY_KIND[kind][0], len(script.steps)
+
+
+def _most_peaceful(group: tuple[tuple[str, str], Members]) -> bool:
+    """Sort key: scripts that break rules or stall first."""
+    _, members = group
+    return not any(
+        isinstance(step, Raw | Stall) or (isinstance(step, Say) and step.role == "malformed")
+        for script, _, _ in members
+        for step in flat(script.steps)
+    )
