@@ -187,7 +187,9 @@ class RunResult:
             warned = [result for result in tested if result.outcome == "warned" and level == "MUST"]
             broken = [result for result in tested if result.outcome != "passed" and result not in warned]
             kept = f"{len(broken)} not kept: {_ids(broken)}" if broken else "all kept"
-            text = f"{len(tested)} of {len(binding)} {level}s tested, {kept}"
+            text = f"{len(tested)} of {len(binding)} {level}s tested"
+            if tested:
+                text += f", {kept}"  # of nothing, nothing is kept
             if warned:
                 text += f" (a SHOULD within them not: {_ids(warned)})"
             left = [result for result in binding if result.outcome in NOT_TESTED]
