@@ -24,6 +24,7 @@ _INPUTS = {
     "_wire": (),
     "contract": (),
     "events": (_SCHEMA_FILES, _ASYNCAPI),
+    "features": (_SCHEMA_FILES, _ASYNCAPI),
     "handlers": (_SCHEMA_FILES, _ASYNCAPI),
     "legacy": (_LEGACY,),
 }
@@ -36,11 +37,12 @@ def files(sources: Sources, shapes: Shapes, templates: jinja2.Environment) -> di
         "shapes": shapes,
         "legacy_rules": legacy.rules(sources.yaml("legacy.yaml")),
         "union_names": sorted(unions),
-        "class_names": sorted(shapes.classes),
+        "class_names": sorted(shapes.classes, key=str.lower),
         "all_names": sorted(["Classification", "classify", *unions, *shapes.classes]),
         "member_names": sorted(
             {union.other for union in shapes.unions}
-            | {member.class_name for union in shapes.unions for member in union.members}
+            | {member.class_name for union in shapes.unions for member in union.members},
+            key=str.lower,
         ),
     }
     made = {}

@@ -1,13 +1,13 @@
 """What the schemas are to a programming language: one flat class each, and the open unions over them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
 
-from contract_generator.sources import SUFFIX, Schema, SourceError, Sources
+from contract_generator.sources import SUFFIX, Operation, Schema, SourceError, Sources
 
 # Where a schema holds schemas: under these keywords as they are, in a list, or in an object by name.
 _ONE = frozenset({"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"})
@@ -56,6 +56,20 @@ class Message:
     name: str
     class_name: str
     description: str
+    feature: str | None
+    """What must be used for the message to be known; None: it is at all times."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The known values of an open set of strings."""
+
+    name: str
+    """The name of their type, for instance ErrorCode."""
+
+    description: str
+    values: tuple[dict[str, Any], ...]
+    """Each with const and description, and what else its schema says about it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,17 @@ class Shapes:
 
     unions: tuple[Union, ...]
     client_messages: tuple[Message, ...]
+    """What a server handles; of the schemas of one type the last, which is the one with the most fields."""
+
+    known: tuple[Known, ...]
+    message_features: dict[str, str]
+    """The feature that a message belongs to, by type; a message that is not here is always used."""
+
+    field_features: dict[str, dict[str, str]]
+    """The feature that a field belongs to, by type and field; a field that is not here is always used."""
+
+    field_errors: dict[str, dict[str, str]]
+    """The error code for a field that breaks its schema, by type and field, where it has one of its own."""
 
 
 def shapes(sources: Sources) -> Shapes:
@@ -76,8 +101,8 @@ def shapes(sources: Sources) -> Shapes:
     for name, schema in sources.schemas.items():
         local = with_references(schema, _class_reference(sources, name))
         for part, definition in local.get("$defs", {}).items():
-            classes[class_name(f"{name}_{part}")] = definition
-        flat = {key: value for key, value in local.items() if key not in _NOT_OF_A_CLASS}
+            classes[class_name(f"{name}_{part}")] = _flat(definition)
+        flat = _flat(local)
         known = _kinds(local)
         if known:
             classes |= {class_name(kind): required for kind, required in known.items()}
@@ -90,14 +115,26 @@ def shapes(sources: Sources) -> Shapes:
         else:
             classes[class_name(name)] = flat
     classes["UnknownMessage"] = _UNKNOWN_MESSAGE
-    received, sent = sources.messages("receive"), sources.messages("send")
+    operations = sources.operations()
+    names = list(dict.fromkeys(name for operation in operations for name in operation.messages))
+    received = {
+        message_type(sources, name): name
+        for operation in operations
+        if operation.action == "receive"
+        for name in operation.messages
+    }
     return Shapes(
         classes,
-        (_messages(sources, "client", received), _messages(sources, "server", sent), *payloads),
-        tuple(
-            Message(message_type(sources, name), class_name(name), sources.schemas[name]["description"])
-            for name in received
-        ),
+        (*(_messages(sources, operation) for operation in operations), *payloads),
+        tuple(_message(sources, name) for name in received.values()),
+        tuple(known for schema in sources.schemas.values() for known in _known(schema)),
+        {
+            message_type(sources, name): feature
+            for name in names
+            if (feature := sources.schemas[name].get("x-feature"))
+        },
+        _fields_that_say(sources, names, "x-feature"),
+        _fields_that_say(sources, names, "x-error"),
     )
 
 
@@ -159,10 +196,41 @@ def _class_reference(sources: Sources, owner: str) -> Callable[[str], str]:
     return renamed
 
 
-def _messages(sources: Sources, side: str, names: list[str]) -> Union:
-    members = tuple(Member(message_type(sources, name), class_name(name)) for name in names)
-    text = f"Any message that a {side} sends; UnknownMessage where its type is not known."
-    return Union(f"{side.title()}Message", f"{side}_message", members, "UnknownMessage", text)
+def _flat(schema: Schema) -> Schema:
+    return {key: value for key, value in schema.items() if key not in _NOT_OF_A_CLASS}
+
+
+def _messages(sources: Sources, operation: Operation) -> Union:
+    members = tuple(Member(message_type(sources, name), class_name(name)) for name in operation.messages)
+    text = f"{operation.title}; UnknownMessage where its type is not known."
+    noun = re.sub(r"(?<!^)(?=[A-Z])", "_", operation.union).lower()
+    return Union(operation.union, noun, members, "UnknownMessage", text)
+
+
+def _message(sources: Sources, name: str) -> Message:
+    schema = sources.schemas[name]
+    type_ = message_type(sources, name)
+    return Message(type_, class_name(name), schema["description"], schema.get("x-feature"))
+
+
+def _known(schema: Any) -> Iterator[Known]:  # any: a schema is an object, true or false
+    if isinstance(schema, dict):
+        if "x-known" in schema:
+            yield Known(class_name(schema["title"]), schema["description"], tuple(schema["x-known"]))
+        for part in (*schema.get("properties", {}).values(), schema.get("items")):
+            yield from _known(part)
+
+
+def _fields_that_say(sources: Sources, names: list[str], word: str) -> dict[str, dict[str, str]]:
+    found = {
+        message_type(sources, name): {
+            field: part[word]
+            for field, part in sources.schemas[name].get("properties", {}).items()
+            if isinstance(part, dict) and word in part
+        }
+        for name in names
+    }
+    return {type_: fields for type_, fields in found.items() if fields}
 
 
 def _kinds(schema: Schema) -> dict[str, Schema]:

@@ -21,6 +21,21 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
+class Operation:
+    """What one side sends in one state of the connection."""
+
+    union: str
+    """The name of the type that is any of the messages (x-union)."""
+
+    title: str
+    action: Literal["receive", "send"]
+    """What a server does."""
+
+    messages: tuple[str, ...]
+    """The names of the messages' schemas."""
+
+
+@dataclass(frozen=True)
 class Sources:
     """The contract's files, under one root directory."""
 
@@ -52,22 +67,9 @@ class Sources:
             raise self._error(name, "not an object")
         return document
 
-    def messages(self, direction: Literal["receive", "send"]) -> list[str]:
-        """Give the schemas' names of the messages that a server receives or sends, in their order there."""
-        names = []
-        try:
-            for operation in self.asyncapi["operations"].values():
-                if operation["action"] == direction:
-                    references = [self._pointed(message["$ref"]) for message in operation["messages"]]
-                    names += [Path(message["payload"]["$ref"]).name for message in references]
-        except (AttributeError, KeyError, TypeError) as error:
-            raise self._error(
-                "asyncapi.yaml", f"an operation lacks a message or payload: {error!r}"
-            ) from error
-        for name in names:
-            if name.removesuffix(SUFFIX) not in self.schemas:
-                raise self._error("asyncapi.yaml", f"there is no {name}")
-        return [name.removesuffix(SUFFIX) for name in dict.fromkeys(names)]
+    def operations(self) -> list[Operation]:
+        """Give who sends which messages, in the order of the AsyncAPI document."""
+        return [self._operation(operation) for operation in self.asyncapi["operations"].values()]
 
     def digest(self, *patterns: str) -> str:
         """Give the SHA-256 of what sha256sum prints for the files, in this order, from the root directory."""
@@ -76,6 +78,23 @@ class Sources:
             content = path.read_text(encoding="utf-8").encode()
             lines.append(f"{hashlib.sha256(content).hexdigest()}  {path.relative_to(self.root).as_posix()}\n")
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _operation(self, operation: dict[str, Any]) -> Operation:
+        try:
+            references = [self._pointed(message["$ref"]) for message in operation["messages"]]
+            files = [Path(message["payload"]["$ref"]).name for message in references]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self._error(
+                "asyncapi.yaml", f"an operation lacks a message or payload: {error!r}"
+            ) from error
+        for file in files:
+            if file.removesuffix(SUFFIX) not in self.schemas:
+                raise self._error("asyncapi.yaml", f"there is no {file}")
+        names = tuple(file.removesuffix(SUFFIX) for file in files)
+        try:
+            return Operation(operation["x-union"], operation["title"], operation["action"], names)
+        except KeyError as error:
+            raise self._error("asyncapi.yaml", f"an operation lacks {error}") from error
 
     def _schema(self, name: str) -> Schema:
         try:

@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/__init__.py.j2
-# sha256 of the sources' sha256sum: e76495b234ad99518646dc273cc6bd0cc9d310c12a09f807db22215c2a0e6210
+# sha256 of the sources' sha256sum: d859002a39dc88f1ed720e3276bd01b72e68e21be05808ca90ec5a5946c22411
 """Investigation events over WebSocket: the contract's messages and events as typed models.
 
 The models are made from schemas/v1; osint_events.contract has the schemas and the clauses themselves,
@@ -12,13 +12,23 @@ osint_events.handlers a server's side.
 from osint_events.events import (
     ClientMessage,
     Event,
+    NegotiatedClientMessage,
+    NegotiatedServerMessage,
     ServerMessage,
     parse_client_message,
     parse_event,
+    parse_negotiated_client_message,
+    parse_negotiated_server_message,
     parse_server_message,
 )
 from osint_events.legacy import Classification, classify
 from osint_events.models import (
+    Backpressure,
+    Error,
+    Gap,
+    Hello,
+    HelloAuth,
+    HelloClient,
     InvestigationCompleted,
     InvestigationPaused,
     InvestigationResumed,
@@ -27,6 +37,14 @@ from osint_events.models import (
     InvestigationUpdate,
     LegacyEvent,
     LegacyStartup,
+    NegotiatedInvestigationUpdate,
+    NegotiatedSubscribeInvestigation,
+    NegotiatedSubscriptionConfirmed,
+    NegotiatedSubscriptionConfirmedReplay,
+    Ping,
+    Pong,
+    Position,
+    ReplayComplete,
     SubscribeInvestigation,
     SubscriptionConfirmed,
     TaskCompleted,
@@ -34,12 +52,23 @@ from osint_events.models import (
     TaskStarted,
     UnknownEvent,
     UnknownMessage,
+    Unsubscribed,
+    UnsubscribeInvestigation,
+    Welcome,
+    WelcomeHeartbeat,
+    WelcomeLimits,
 )
 
 __all__ = [
+    "Backpressure",
     "Classification",
     "ClientMessage",
+    "Error",
     "Event",
+    "Gap",
+    "Hello",
+    "HelloAuth",
+    "HelloClient",
     "InvestigationCompleted",
     "InvestigationPaused",
     "InvestigationResumed",
@@ -48,6 +77,16 @@ __all__ = [
     "InvestigationUpdate",
     "LegacyEvent",
     "LegacyStartup",
+    "NegotiatedClientMessage",
+    "NegotiatedInvestigationUpdate",
+    "NegotiatedServerMessage",
+    "NegotiatedSubscribeInvestigation",
+    "NegotiatedSubscriptionConfirmed",
+    "NegotiatedSubscriptionConfirmedReplay",
+    "Ping",
+    "Pong",
+    "Position",
+    "ReplayComplete",
     "ServerMessage",
     "SubscribeInvestigation",
     "SubscriptionConfirmed",
@@ -56,8 +95,15 @@ __all__ = [
     "TaskStarted",
     "UnknownEvent",
     "UnknownMessage",
+    "UnsubscribeInvestigation",
+    "Unsubscribed",
+    "Welcome",
+    "WelcomeHeartbeat",
+    "WelcomeLimits",
     "classify",
     "parse_client_message",
     "parse_event",
+    "parse_negotiated_client_message",
+    "parse_negotiated_server_message",
     "parse_server_message",
 ]

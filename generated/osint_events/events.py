@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/events.py.j2
-# sha256 of the sources' sha256sum: af6b7eac984c840745a88cfb37cc2153a4df6abd27d198c1ee413b51c3c66d63
+# sha256 of the sources' sha256sum: 2aafeb3b4caf489ed3e2334047e02c44131384e32a342e3a2d713db9e6a7e3b5
 """The open unions: an event by its kind, a message by its type, each with a place for what is not known."""
 
 from collections.abc import Mapping
@@ -11,12 +11,23 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
 from osint_events.models import (
+    Backpressure,
+    Error,
+    Gap,
+    Hello,
     InvestigationCompleted,
     InvestigationPaused,
     InvestigationResumed,
     InvestigationStarted,
     InvestigationStopped,
     InvestigationUpdate,
+    NegotiatedInvestigationUpdate,
+    NegotiatedSubscribeInvestigation,
+    NegotiatedSubscriptionConfirmed,
+    Ping,
+    Pong,
+    Position,
+    ReplayComplete,
     SubscribeInvestigation,
     SubscriptionConfirmed,
     TaskCompleted,
@@ -24,6 +35,9 @@ from osint_events.models import (
     TaskStarted,
     UnknownEvent,
     UnknownMessage,
+    Unsubscribed,
+    UnsubscribeInvestigation,
+    Welcome,
 )
 
 _OTHER = ""
@@ -36,6 +50,30 @@ _SERVER_MESSAGE = frozenset(
     {
         "subscription_confirmed",
         "investigation_update",
+    }
+)
+_NEGOTIATED_CLIENT_MESSAGE = frozenset(
+    {
+        "hello",
+        "subscribe_investigation",
+        "unsubscribe_investigation",
+        "ping",
+        "pong",
+    }
+)
+_NEGOTIATED_SERVER_MESSAGE = frozenset(
+    {
+        "welcome",
+        "subscription_confirmed",
+        "investigation_update",
+        "replay_complete",
+        "position",
+        "gap",
+        "unsubscribed",
+        "ping",
+        "pong",
+        "backpressure",
+        "error",
     }
 )
 _EVENT = frozenset(
@@ -62,7 +100,7 @@ ClientMessage: TypeAlias = Annotated[
     | Annotated[UnknownMessage, Tag(_OTHER)],
     Discriminator(_client_message_tag),
 ]
-"""Any message that a client sends; UnknownMessage where its type is not known."""
+"""What a client sends; UnknownMessage where its type is not known."""
 
 
 def _server_message_tag(value: Any) -> str:  # pydantic hands over any input, or a model
@@ -76,7 +114,47 @@ ServerMessage: TypeAlias = Annotated[
     | Annotated[UnknownMessage, Tag(_OTHER)],
     Discriminator(_server_message_tag),
 ]
-"""Any message that a server sends; UnknownMessage where its type is not known."""
+"""What a server sends; UnknownMessage where its type is not known."""
+
+
+def _negotiated_client_message_tag(value: Any) -> str:  # pydantic hands over any input, or a model
+    type_ = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    return type_ if isinstance(type_, str) and type_ in _NEGOTIATED_CLIENT_MESSAGE else _OTHER
+
+
+NegotiatedClientMessage: TypeAlias = Annotated[
+    Annotated[Hello, Tag("hello")]
+    | Annotated[NegotiatedSubscribeInvestigation, Tag("subscribe_investigation")]
+    | Annotated[UnsubscribeInvestigation, Tag("unsubscribe_investigation")]
+    | Annotated[Ping, Tag("ping")]
+    | Annotated[Pong, Tag("pong")]
+    | Annotated[UnknownMessage, Tag(_OTHER)],
+    Discriminator(_negotiated_client_message_tag),
+]
+"""What a client of the capabilities sends; UnknownMessage where its type is not known."""
+
+
+def _negotiated_server_message_tag(value: Any) -> str:  # pydantic hands over any input, or a model
+    type_ = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    return type_ if isinstance(type_, str) and type_ in _NEGOTIATED_SERVER_MESSAGE else _OTHER
+
+
+NegotiatedServerMessage: TypeAlias = Annotated[
+    Annotated[Welcome, Tag("welcome")]
+    | Annotated[NegotiatedSubscriptionConfirmed, Tag("subscription_confirmed")]
+    | Annotated[NegotiatedInvestigationUpdate, Tag("investigation_update")]
+    | Annotated[ReplayComplete, Tag("replay_complete")]
+    | Annotated[Position, Tag("position")]
+    | Annotated[Gap, Tag("gap")]
+    | Annotated[Unsubscribed, Tag("unsubscribed")]
+    | Annotated[Ping, Tag("ping")]
+    | Annotated[Pong, Tag("pong")]
+    | Annotated[Backpressure, Tag("backpressure")]
+    | Annotated[Error, Tag("error")]
+    | Annotated[UnknownMessage, Tag(_OTHER)],
+    Discriminator(_negotiated_server_message_tag),
+]
+"""What a server sends to a client of the capabilities; UnknownMessage where its type is not known."""
 
 
 def _event_tag(value: Any) -> str:  # pydantic hands over any input, or a model
@@ -106,6 +184,14 @@ _server_message: TypeAdapter[ServerMessage] = TypeAdapter(
     ServerMessage,
     config=ConfigDict(title="ServerMessage"),
 )
+_negotiated_client_message: TypeAdapter[NegotiatedClientMessage] = TypeAdapter(
+    NegotiatedClientMessage,
+    config=ConfigDict(title="NegotiatedClientMessage"),
+)
+_negotiated_server_message: TypeAdapter[NegotiatedServerMessage] = TypeAdapter(
+    NegotiatedServerMessage,
+    config=ConfigDict(title="NegotiatedServerMessage"),
+)
 _event: TypeAdapter[Event] = TypeAdapter(
     Event,
     config=ConfigDict(title="Event"),
@@ -126,6 +212,22 @@ def parse_server_message(data: Mapping[str, Any]) -> ServerMessage:
     Raises pydantic's ValidationError where it breaks the schema of what its type says it is.
     """
     return _server_message.validate_python(data)
+
+
+def parse_negotiated_client_message(data: Mapping[str, Any]) -> NegotiatedClientMessage:
+    """Read a JSON object by its type alone.
+
+    Raises pydantic's ValidationError where it breaks the schema of what its type says it is.
+    """
+    return _negotiated_client_message.validate_python(data)
+
+
+def parse_negotiated_server_message(data: Mapping[str, Any]) -> NegotiatedServerMessage:
+    """Read a JSON object by its type alone.
+
+    Raises pydantic's ValidationError where it breaks the schema of what its type says it is.
+    """
+    return _negotiated_server_message.validate_python(data)
 
 
 def parse_event(data: Mapping[str, Any]) -> Event:

@@ -2,17 +2,23 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/handlers.py.j2
-# sha256 of the sources' sha256sum: 8c2ca003fca26d3f609a60d4002f2e8afa18959425919157b0a7662897c4cf03
+# sha256 of the sources' sha256sum: 4a3b9795e09c98325106838f000992dacb62db618589ab2bda8975b5942f429a
 """A server's side of the contract: a method for each message of a client, and the way from text to it."""
 
 import json
-from typing import Any, Final, Literal, NoReturn, Protocol, TypeVar
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from osint_events._wire import WireModel
+from osint_events.features import ErrorCode, is_used, used
 from osint_events.models import (
-    SubscribeInvestigation,
+    Hello,
+    NegotiatedSubscribeInvestigation,
+    Ping,
+    Pong,
+    UnsubscribeInvestigation,
 )
 
 _R = TypeVar("_R")
@@ -22,31 +28,77 @@ _M = TypeVar("_M", bound=WireModel)
 # An integer of more digits overflows a double, and Python refuses to convert very long ones.
 _MAX_DIGITS: Final = 400
 
+_NO_FEATURES: Final[frozenset[str]] = frozenset()
+_MAX_REF: Final = 64
+
+# What is said of a field that breaks its schema, where that has a code of its own.
+_CODES: Final[dict[str, dict[str, ErrorCode]]] = {
+    "subscribe_investigation": {
+        "scope": "invalid_scope",
+    },
+}
+
 
 class MalformedMessage(Exception):
     """A client's message is malformed, as the protocol defines it under Robustness (ROB-1, ROB-2)."""
 
-    def __init__(self, code: Literal["invalid_json", "invalid_message"], detail: str) -> None:
+    def __init__(self, code: ErrorCode, detail: str, ref: str | None = None) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code = code
-        """The protocol's error code (ERR-1)."""
+        self.code: ErrorCode = code
+        """The protocol's error code (ERR-1): invalid_json, invalid_message or a field's own."""
         self.detail = detail
         """What is wrong with it, in words for its sender; none of the message's own text is in them."""
+        self.ref = ref
+        """The message's reference, where it has a valid one (NEG-4)."""
 
 
 class ClientMessageHandler(Protocol[_R_co]):
     """What a server does about each message of a client; a type checker flags one that leaves any out."""
 
-    def on_subscribe_investigation(self, message: SubscribeInvestigation) -> _R_co:
+    def on_subscribe_investigation(self, message: NegotiatedSubscribeInvestigation) -> _R_co:
         """Handle a message of type subscribe_investigation.
 
-        Sent by a client. From its confirmation on, the investigation's updates are delivered to this
-        connection (SUB-2). Unknown fields are ignored (SUB-5).
+        subscribe_investigation as a client sends it that said hello. A field of a feature that is not used is
+        ignored, whatever it holds (NEG-1), and so are unknown fields (SUB-5).
+        """
+        ...
+
+    def on_hello(self, message: Hello) -> _R_co:
+        """Handle a message of type hello.
+
+        Sent by a client as its first data message: it asks for capabilities, which welcome grants (NEG-2).
+        Unknown fields are ignored (NEG-3).
+        """
+        ...
+
+    def on_unsubscribe_investigation(self, message: UnsubscribeInvestigation) -> _R_co:
+        """Handle a message of type unsubscribe_investigation, where unsubscribe is used.
+
+        Sent by a client: it wants no more updates of the investigation (UNS-1). Unknown fields are ignored.
+        """
+        ...
+
+    def on_ping(self, message: Ping) -> _R_co:
+        """Handle a message of type ping, where heartbeat is used.
+
+        Sent by either side to hear from the other; answered at once by a pong with the same id (HB-1).
+        Unknown fields are ignored.
+        """
+        ...
+
+    def on_pong(self, message: Pong) -> _R_co:
+        """Handle a message of type pong, where heartbeat is used.
+
+        Sent by either side in answer to a ping. One that answers none is ignored (HB-3), and so are unknown
+        fields.
         """
         ...
 
     def on_unknown(self, type_: str, message: dict[str, Any]) -> _R_co:
-        """Handle a well-formed message of any other type: it is tolerated (ROB-3)."""
+        """Handle a well-formed message of any other type: it is tolerated (ROB-3).
+
+        A type that belongs to a feature that is not used is such a type (NEG-1).
+        """
         ...
 
 
@@ -70,19 +122,45 @@ def decode(raw: str | bytes) -> dict[str, Any]:
     return message
 
 
-def dispatch(raw: str | bytes, handler: ClientMessageHandler[_R]) -> _R:
+def dispatch(
+    raw: str | bytes,
+    handler: ClientMessageHandler[_R],
+    features: AbstractSet[str] = _NO_FEATURES,
+) -> _R:
     """Read a client's message, hand it to the handler's method for its type, and give what that returns.
+
+    features is what is used on the connection, as osint_events.features has it; none on one of part 1. What
+    belongs to others is not there for the handler: a message is of an unknown type, and a field is removed
+    before the message is validated, whatever it holds (NEG-1).
 
     Raises MalformedMessage, and whatever the handler raises.
     """
     message = decode(raw)
-    match message.get("type"):
+    type_ = message.get("type")
+    if not isinstance(type_, str):
+        raise MalformedMessage("invalid_message", "type: a string is required", ref_of(message))
+    if not is_used(type_, features):
+        return handler.on_unknown(type_, message)
+    fields = used(message, features)
+    match type_:
         case "subscribe_investigation":
-            return handler.on_subscribe_investigation(_valid(SubscribeInvestigation, message))
-        case str(type_):
-            return handler.on_unknown(type_, message)
+            return handler.on_subscribe_investigation(_valid(NegotiatedSubscribeInvestigation, fields))
+        case "hello":
+            return handler.on_hello(_valid(Hello, fields))
+        case "unsubscribe_investigation":
+            return handler.on_unsubscribe_investigation(_valid(UnsubscribeInvestigation, fields))
+        case "ping":
+            return handler.on_ping(_valid(Ping, fields))
+        case "pong":
+            return handler.on_pong(_valid(Pong, fields))
         case _:
-            raise MalformedMessage("invalid_message", "type: a string is required")
+            return handler.on_unknown(type_, message)
+
+
+def ref_of(message: dict[str, Any]) -> str | None:
+    """Give the reference of a client's message, None where it has no valid one (NEG-4)."""
+    ref = message.get("ref")
+    return ref if isinstance(ref, str) and len(ref) <= _MAX_REF else None
 
 
 def _valid(model: type[_M], message: dict[str, Any]) -> _M:
@@ -91,7 +169,8 @@ def _valid(model: type[_M], message: dict[str, Any]) -> _M:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise MalformedMessage("invalid_message", f"{where}: {first['msg']}") from None
+        code = _CODES.get(message["type"], {}).get(str(first["loc"][0]), "invalid_message")
+        raise MalformedMessage(code, f"{where}: {first['msg']}", ref_of(message)) from None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -3,7 +3,49 @@
 // Made from schemas/v1/asyncapi.yaml
 // Made from schemas/v1/legacy.yaml
 // Made from generated/contract_generator/templates/typescript/index.d.ts.j2
-// sha256 of the sources' sha256sum: 811e7f4c02a563ff8ce772e31ee58619f27f4ee28cac3e33a3f57f2cb6a0382b
+// sha256 of the sources' sha256sum: a94e3a9cc2dad46bf6d9cfdde328a34e45e2f74ae5229344e52c7301ccac7805
+
+/**
+ * Sent by a server when the queue of this connection fills to half of its limit, and when it is down to a
+ * quarter again; the two alternate (FLW-1). Receivers ignore unknown fields (CLT-2).
+ */
+export interface Backpressure {
+  /** Says which message this is. */
+  type: "backpressure";
+  /** high from half of the queue's limit on, normal from a quarter down. */
+  state: "high" | "normal";
+  /** Messages that wait for this connection, at least 0. */
+  queued_messages: number;
+  /** Bytes that wait for this connection, at least 0. */
+  queued_bytes: number;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by a server: a message was not carried out, or the connection is about to end (ERR-1). It goes to
+ * connections with errors (rate_limited: or flow); just before a close to any that said hello. Receivers
+ * ignore unknown fields (CLT-2).
+ */
+export interface Error {
+  /** Says which message this is. */
+  type: "error";
+  /** What is wrong, for programs. The set is open: for an unknown code a client obeys temporary (ERR-1). */
+  code: string;
+  /** What is wrong, for people. */
+  message: string;
+  /** Whether the same message may be carried out later. */
+  temporary: boolean;
+  /**
+   * The reference of the message that this answers, where it had one (NEG-4): up to 64 characters
+   * (Unicode code points).
+   */
+  ref?: string;
+  /** How long to wait before the next attempt (FLW-3), in milliseconds, at least 0. */
+  retry_after_ms?: number;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
 
 /** The investigation began to run. */
 export interface InvestigationStarted {
@@ -240,6 +282,75 @@ export interface UnknownEvent {
 }
 
 /**
+ * Sent by a server in the place of updates that the client may have missed (RPL-7). The token held before
+ * it recovers what is recoverable. Receivers ignore unknown fields (CLT-2).
+ */
+export interface Gap {
+  /** Says which message this is. */
+  type: "gap";
+  /** The subscription that this is about: 1 to 255 characters (Unicode code points). */
+  investigation_id: string;
+  /** Why updates may be missing. The set is open: any string. */
+  reason: string;
+  /**
+   * Names the run of the investigation's sequence numbers, with at least 1 character; it changes when
+   * they start anew (RPL-8).
+   */
+  epoch: string;
+  /** The client's position from here on: an integer from 0 to 9007199254740991 (RPL-1). */
+  seq: number;
+  /**
+   * Resumes from seq: opaque, URL-safe ASCII of 1 to 512 characters (RPL-3). It is bound to the
+   * investigation and is no credential.
+   */
+  token: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/** What the client is, for the server's log. */
+export interface HelloClient {
+  /** The name of the client's software. */
+  name?: string;
+  /** Its version. */
+  version?: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/** What proves who the client is. */
+export interface HelloAuth {
+  /** What an Authorization header would carry after Bearer. */
+  token: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by a client as its first data message: it asks for capabilities, which welcome grants (NEG-2).
+ * Unknown fields are ignored (NEG-3).
+ */
+export interface Hello {
+  /** Says which message this is. */
+  type: "hello";
+  /** The highest version of the capabilities that the client knows, an integer of at least 1. */
+  protocol: number;
+  /** The capabilities that the client asks for; unknown ones are ignored (NEG-3). */
+  features: Array<string>;
+  /**
+   * Chosen by the client, and echoed in what answers this message (NEG-4): up to 64 characters (Unicode
+   * code points).
+   */
+  ref?: string;
+  /** What the client is. */
+  client?: HelloClient;
+  /** Who the client is (SEC-1); ignored where authentication is off or a header was accepted (NEG-3). */
+  auth?: HelloAuth;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
  * Sent by a server: the envelope of one event of one investigation. Receivers ignore unknown fields
  * (CLT-2).
  */
@@ -302,6 +413,217 @@ export interface LegacyStartup {
 }
 
 /**
+ * investigation_update as a connection gets it that said hello. The fields of a feature are there where
+ * it is used (NEG-1). Receivers ignore unknown fields (CLT-2).
+ */
+export interface NegotiatedInvestigationUpdate {
+  /** Says which message this is. */
+  type: "investigation_update";
+  /** The investigation that the event belongs to: 1 to 255 characters (Unicode code points). */
+  investigation_id: string;
+  /**
+   * The event's own number, which becomes the client's position; at most that position: a duplicate
+   * (RPL-2): an integer from 0 to 9007199254740991 (RPL-1).
+   */
+  seq?: number;
+  /**
+   * The number of the investigation's previous event in the same scope, or any between it and the
+   * position of a client that lost nothing; over the client's position: events were lost (RPL-2): an
+   * integer from 0 to 9007199254740991 (RPL-1).
+   */
+  prev?: number;
+  /**
+   * Resumes after this event: opaque, URL-safe ASCII of 1 to 512 characters (RPL-3). It is bound to the
+   * investigation and is no credential.
+   */
+  token?: string;
+  /** true where this was missed and is sent again; left out of live updates. */
+  replayed?: boolean;
+  /**
+   * The event as it was published (EVT-1). On the wire every field is optional and unconstrained; what a
+   * publisher must keep says event.schema.json, and how any payload is classified say the legacy rules
+   * (LEG-1 to LEG-4).
+   */
+  data: { [field: string]: unknown };
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * subscribe_investigation as a client sends it that said hello. A field of a feature that is not used is
+ * ignored, whatever it holds (NEG-1), and so are unknown fields (SUB-5).
+ */
+export interface NegotiatedSubscribeInvestigation {
+  /** Says which message this is. */
+  type: "subscribe_investigation";
+  /**
+   * The investigation to subscribe to: 1 to 255 characters (Unicode code points), compared code point for
+   * code point, without trimming, case folding or normalisation (SUB-1).
+   */
+  investigation_id: string;
+  /**
+   * Chosen by the client, and echoed in what answers this message (NEG-4): up to 64 characters (Unicode
+   * code points).
+   */
+  ref?: string;
+  /**
+   * The last token that the client had for this investigation: what it missed since is replayed (RPL-4).
+   * One that is not valid is answered in the confirmation.
+   */
+  replay_token?: string;
+  /**
+   * The part of the investigation's events that is wanted; all of them where it is left out. At least 1
+   * value; the union counts (SCP-1).
+   */
+  scope?: Array<"all" | "tasks" | "summary">;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * What became of the replay_token (RPL-4): complete, with the count of events that are replayed, or
+ * failed, with the reason.
+ */
+export interface NegotiatedSubscriptionConfirmedReplay {
+  /** complete: what was missed follows, then replay_complete; failed: nothing is replayed. */
+  status: "complete" | "failed";
+  /** Events that are replayed, at least 0. */
+  count?: number;
+  /**
+   * expired: events after the token are not kept any more, or too many; epoch_changed: the sequence
+   * started anew; invalid: no token of this investigation; unavailable: the store cannot be reached.
+   */
+  reason?: "expired" | "epoch_changed" | "invalid" | "unavailable";
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * subscription_confirmed as a connection gets it that said hello. The fields of a feature are there where
+ * it is used (NEG-1), epoch, seq and token with every confirmation (RPL-3), replay where a replay_token
+ * was sent. Receivers ignore unknown fields (CLT-2).
+ */
+export interface NegotiatedSubscriptionConfirmed {
+  /** Says which message this is. */
+  type: "subscription_confirmed";
+  /**
+   * The id of the subscribe message that this confirms, code point for code point: 1 to 255 characters
+   * (Unicode code points).
+   */
+  investigation_id: string;
+  /**
+   * The reference of the message that this answers, where it had one (NEG-4): up to 64 characters
+   * (Unicode code points).
+   */
+  ref?: string;
+  /**
+   * Names the run of the investigation's sequence numbers, with at least 1 character; it changes when
+   * they start anew (RPL-8).
+   */
+  epoch?: string;
+  /**
+   * The client's position from here on: where the replay resumes from, else the head (RPL-4): an integer
+   * from 0 to 9007199254740991 (RPL-1).
+   */
+  seq?: number;
+  /**
+   * Resumes from seq: opaque, URL-safe ASCII of 1 to 512 characters (RPL-3). It is bound to the
+   * investigation and is no credential.
+   */
+  token?: string;
+  /** What became of the replay_token; left out where there was none. */
+  replay?: NegotiatedSubscriptionConfirmedReplay;
+  /** The scope that is now in force, as it was asked for. At least 1 value; the union counts (SCP-1). */
+  scope?: Array<"all" | "tasks" | "summary">;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by either side to hear from the other; answered at once by a pong with the same id (HB-1). Unknown
+ * fields are ignored.
+ */
+export interface Ping {
+  /** Says which message this is. */
+  type: "ping";
+  /** Chosen by who sends the ping, and echoed in the pong: up to 64 characters (Unicode code points). */
+  id: string;
+  /**
+   * Chosen by the client, and echoed in what answers this message (NEG-4): up to 64 characters (Unicode
+   * code points).
+   */
+  ref?: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by either side in answer to a ping. One that answers none is ignored (HB-3), and so are unknown
+ * fields.
+ */
+export interface Pong {
+  /** Says which message this is. */
+  type: "pong";
+  /** The id of the ping that this answers. */
+  id: string;
+  /**
+   * The reference of the message that this answers, where it had one (NEG-4): up to 64 characters
+   * (Unicode code points).
+   */
+  ref?: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by a server when its store moved on but nothing was sent for a subscription, so that the client's
+ * token stays young (RPL-6). Receivers ignore unknown fields (CLT-2).
+ */
+export interface Position {
+  /** Says which message this is. */
+  type: "position";
+  /** The subscription that this is about: 1 to 255 characters (Unicode code points). */
+  investigation_id: string;
+  /** The client's position from here on: an integer from 0 to 9007199254740991 (RPL-1). */
+  seq: number;
+  /**
+   * Resumes from seq: opaque, URL-safe ASCII of 1 to 512 characters (RPL-3). It is bound to the
+   * investigation and is no credential.
+   */
+  token: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by a server after the last replayed update: live updates follow (RPL-4, RPL-5). Receivers ignore
+ * unknown fields (CLT-2).
+ */
+export interface ReplayComplete {
+  /** Says which message this is. */
+  type: "replay_complete";
+  /** The investigation whose replay is complete: 1 to 255 characters (Unicode code points). */
+  investigation_id: string;
+  /**
+   * The reference of the subscribe message that asked for the replay, where it had one (NEG-4): up to 64
+   * characters (Unicode code points).
+   */
+  ref?: string;
+  /**
+   * The client's position from here on, the head at the hand-over: an integer from 0 to 9007199254740991
+   * (RPL-1).
+   */
+  seq: number;
+  /**
+   * Resumes from seq: opaque, URL-safe ASCII of 1 to 512 characters (RPL-3). It is bound to the
+   * investigation and is no credential.
+   */
+  token: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
  * Sent by a client. From its confirmation on, the investigation's updates are delivered to this
  * connection (SUB-2). Unknown fields are ignored (SUB-5).
  */
@@ -333,6 +655,101 @@ export interface SubscriptionConfirmed {
   [field: string]: unknown;
 }
 
+/** Sent by a client: it wants no more updates of the investigation (UNS-1). Unknown fields are ignored. */
+export interface UnsubscribeInvestigation {
+  /** Says which message this is. */
+  type: "unsubscribe_investigation";
+  /**
+   * The investigation to unsubscribe from, subscribed to or not: 1 to 255 characters (Unicode code
+   * points).
+   */
+  investigation_id: string;
+  /**
+   * Chosen by the client, and echoed in what answers this message (NEG-4): up to 64 characters (Unicode
+   * code points).
+   */
+  ref?: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by a server in answer to unsubscribe_investigation: no update of the investigation follows on this
+ * connection until it subscribes again (UNS-1). Receivers ignore unknown fields (CLT-2).
+ */
+export interface Unsubscribed {
+  /** Says which message this is. */
+  type: "unsubscribed";
+  /**
+   * The id of the message that this answers, code point for code point: 1 to 255 characters (Unicode code
+   * points).
+   */
+  investigation_id: string;
+  /**
+   * The reference of the message that this answers, where it had one (NEG-4): up to 64 characters
+   * (Unicode code points).
+   */
+  ref?: string;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/** When each side may take the other for dead (HB-2). */
+export interface WelcomeHeartbeat {
+  /** The silence after which the server pings, in milliseconds, at least 1. */
+  interval_ms: number;
+  /** How much longer than that the server waits for a sign of life, in milliseconds, at least 1. */
+  timeout_ms: number;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/** What the server allows; one that is left out is not told. */
+export interface WelcomeLimits {
+  /** UTF-8 bytes that a client's message may have, at least 1. */
+  max_message_bytes?: number;
+  /** Investigations that a connection may be subscribed to at a time, at least 1. */
+  max_subscriptions?: number;
+  /** Bytes that may wait for the client before its connection ends (FLW-2), at least 1. */
+  max_queue_bytes?: number;
+  /** Events that may have been missed and are still replayed (RPL-4), at least 0. */
+  max_replay_events?: number;
+  /** How long an event can be replayed, in milliseconds, at least 0. */
+  history_ttl_ms?: number;
+  /** Messages that a client may send each second in the long run (FLW-3), more than 0. */
+  messages_per_second?: number;
+  /** Messages that a client may send at once (FLW-3), at least 1. */
+  burst?: number;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
+/**
+ * Sent by a server in answer to hello, ahead of every other answer (NEG-2): from here on the connection
+ * uses the features listed. Receivers ignore unknown fields (CLT-2).
+ */
+export interface Welcome {
+  /** Says which message this is. */
+  type: "welcome";
+  /** The highest version of the capabilities that both know, an integer of at least 1. */
+  protocol: number;
+  /** The server's name for this connection, with at least 1 character, for logs. */
+  connection_id: string;
+  /** What was asked and the server has (NEG-1). */
+  features: Array<string>;
+  /**
+   * The reference of the message that this answers, where it had one (NEG-4): up to 64 characters
+   * (Unicode code points).
+   */
+  ref?: string;
+  /** The times of the heartbeat, where it is used. */
+  heartbeat?: WelcomeHeartbeat;
+  /** The server's limits. */
+  limits?: WelcomeLimits;
+  /** Any other field: the set is open. */
+  [field: string]: unknown;
+}
+
 /** A message of a type that the contract does not know. It is tolerated (ROB-3, CLT-2). */
 export interface UnknownMessage {
   /** Any string. */
@@ -341,7 +758,7 @@ export interface UnknownMessage {
   [field: string]: unknown;
 }
 
-/** Any message that a client sends; UnknownMessage where its type is not known. */
+/** What a client sends; UnknownMessage where its type is not known. */
 export type ClientMessage =
   | SubscribeInvestigation
   | UnknownMessage;
@@ -350,7 +767,7 @@ export type ClientMessage =
 export type KnownClientMessageType =
   | "subscribe_investigation";
 
-/** Any message that a server sends; UnknownMessage where its type is not known. */
+/** What a server sends; UnknownMessage where its type is not known. */
 export type ServerMessage =
   | SubscriptionConfirmed
   | InvestigationUpdate
@@ -360,6 +777,52 @@ export type ServerMessage =
 export type KnownServerMessageType =
   | "subscription_confirmed"
   | "investigation_update";
+
+/** What a client of the capabilities sends; UnknownMessage where its type is not known. */
+export type NegotiatedClientMessage =
+  | Hello
+  | NegotiatedSubscribeInvestigation
+  | UnsubscribeInvestigation
+  | Ping
+  | Pong
+  | UnknownMessage;
+
+/** The values of type that tell the members of NegotiatedClientMessage. The set is open: others occur. */
+export type KnownNegotiatedClientMessageType =
+  | "hello"
+  | "subscribe_investigation"
+  | "unsubscribe_investigation"
+  | "ping"
+  | "pong";
+
+/** What a server sends to a client of the capabilities; UnknownMessage where its type is not known. */
+export type NegotiatedServerMessage =
+  | Welcome
+  | NegotiatedSubscriptionConfirmed
+  | NegotiatedInvestigationUpdate
+  | ReplayComplete
+  | Position
+  | Gap
+  | Unsubscribed
+  | Ping
+  | Pong
+  | Backpressure
+  | Error
+  | UnknownMessage;
+
+/** The values of type that tell the members of NegotiatedServerMessage. The set is open: others occur. */
+export type KnownNegotiatedServerMessageType =
+  | "welcome"
+  | "subscription_confirmed"
+  | "investigation_update"
+  | "replay_complete"
+  | "position"
+  | "gap"
+  | "unsubscribed"
+  | "ping"
+  | "pong"
+  | "backpressure"
+  | "error";
 
 /** Any event by its kind; UnknownEvent where that is absent or not known. */
 export type Event =
@@ -383,6 +846,12 @@ export type KnownEventType =
   | "task_started"
   | "task_completed"
   | "task_failed";
+
+/** Tells whether a value has the fields of Backpressure, each of its type; no length, range or pattern is looked at. */
+export declare function isBackpressure(value: unknown): value is Backpressure;
+
+/** Tells whether a value has the fields of Error, each of its type; no length, range or pattern is looked at. */
+export declare function isError(value: unknown): value is Error;
 
 /** Tells whether a value has the fields of InvestigationStarted, each of its type; no length, range or pattern is looked at. */
 export declare function isInvestigationStarted(value: unknown): value is InvestigationStarted;
@@ -408,6 +877,18 @@ export declare function isTaskCompleted(value: unknown): value is TaskCompleted;
 /** Tells whether a value has the fields of TaskFailed, each of its type; no length, range or pattern is looked at. */
 export declare function isTaskFailed(value: unknown): value is TaskFailed;
 
+/** Tells whether a value has the fields of Gap, each of its type; no length, range or pattern is looked at. */
+export declare function isGap(value: unknown): value is Gap;
+
+/** Tells whether a value has the fields of HelloClient, each of its type; no length, range or pattern is looked at. */
+export declare function isHelloClient(value: unknown): value is HelloClient;
+
+/** Tells whether a value has the fields of HelloAuth, each of its type; no length, range or pattern is looked at. */
+export declare function isHelloAuth(value: unknown): value is HelloAuth;
+
+/** Tells whether a value has the fields of Hello, each of its type; no length, range or pattern is looked at. */
+export declare function isHello(value: unknown): value is Hello;
+
 /** Tells whether a value has the fields of InvestigationUpdate, each of its type; no length, range or pattern is looked at. */
 export declare function isInvestigationUpdate(value: unknown): value is InvestigationUpdate;
 
@@ -417,11 +898,50 @@ export declare function isLegacyEvent(value: unknown): value is LegacyEvent;
 /** Tells whether a value has the fields of LegacyStartup, each of its type; no length, range or pattern is looked at. */
 export declare function isLegacyStartup(value: unknown): value is LegacyStartup;
 
+/** Tells whether a value has the fields of NegotiatedInvestigationUpdate, each of its type; no length, range or pattern is looked at. */
+export declare function isNegotiatedInvestigationUpdate(value: unknown): value is NegotiatedInvestigationUpdate;
+
+/** Tells whether a value has the fields of NegotiatedSubscribeInvestigation, each of its type; no length, range or pattern is looked at. */
+export declare function isNegotiatedSubscribeInvestigation(value: unknown): value is NegotiatedSubscribeInvestigation;
+
+/** Tells whether a value has the fields of NegotiatedSubscriptionConfirmedReplay, each of its type; no length, range or pattern is looked at. */
+export declare function isNegotiatedSubscriptionConfirmedReplay(value: unknown): value is NegotiatedSubscriptionConfirmedReplay;
+
+/** Tells whether a value has the fields of NegotiatedSubscriptionConfirmed, each of its type; no length, range or pattern is looked at. */
+export declare function isNegotiatedSubscriptionConfirmed(value: unknown): value is NegotiatedSubscriptionConfirmed;
+
+/** Tells whether a value has the fields of Ping, each of its type; no length, range or pattern is looked at. */
+export declare function isPing(value: unknown): value is Ping;
+
+/** Tells whether a value has the fields of Pong, each of its type; no length, range or pattern is looked at. */
+export declare function isPong(value: unknown): value is Pong;
+
+/** Tells whether a value has the fields of Position, each of its type; no length, range or pattern is looked at. */
+export declare function isPosition(value: unknown): value is Position;
+
+/** Tells whether a value has the fields of ReplayComplete, each of its type; no length, range or pattern is looked at. */
+export declare function isReplayComplete(value: unknown): value is ReplayComplete;
+
 /** Tells whether a value has the fields of SubscribeInvestigation, each of its type; no length, range or pattern is looked at. */
 export declare function isSubscribeInvestigation(value: unknown): value is SubscribeInvestigation;
 
 /** Tells whether a value has the fields of SubscriptionConfirmed, each of its type; no length, range or pattern is looked at. */
 export declare function isSubscriptionConfirmed(value: unknown): value is SubscriptionConfirmed;
+
+/** Tells whether a value has the fields of UnsubscribeInvestigation, each of its type; no length, range or pattern is looked at. */
+export declare function isUnsubscribeInvestigation(value: unknown): value is UnsubscribeInvestigation;
+
+/** Tells whether a value has the fields of Unsubscribed, each of its type; no length, range or pattern is looked at. */
+export declare function isUnsubscribed(value: unknown): value is Unsubscribed;
+
+/** Tells whether a value has the fields of WelcomeHeartbeat, each of its type; no length, range or pattern is looked at. */
+export declare function isWelcomeHeartbeat(value: unknown): value is WelcomeHeartbeat;
+
+/** Tells whether a value has the fields of WelcomeLimits, each of its type; no length, range or pattern is looked at. */
+export declare function isWelcomeLimits(value: unknown): value is WelcomeLimits;
+
+/** Tells whether a value has the fields of Welcome, each of its type; no length, range or pattern is looked at. */
+export declare function isWelcome(value: unknown): value is Welcome;
 
 /** What an event is, and which rule says so. */
 export interface Classification {

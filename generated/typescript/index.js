@@ -3,13 +3,35 @@
 // Made from schemas/v1/asyncapi.yaml
 // Made from schemas/v1/legacy.yaml
 // Made from generated/contract_generator/templates/typescript/index.js.j2
-// sha256 of the sources' sha256sum: 8abc3069b45833a222b6a63e57a23de0ae443307f744aae362bcfcde14754f98
+// sha256 of the sources' sha256sum: 916c849f984898407b36fafe848d62a06945825d6c84661ddb821337678616ed
 
 const LEG_3_MESSAGE =
   /(^|[^0-9A-Za-z_])([Ss][Tt][Aa][Rr][Tt]|[Ss][Tt][Aa][Rr][Tt][Ee][Dd]|[Ss][Tt][Aa][Rr][Tt][Ii][Nn][Gg]|[Ss][Tt][Aa][Rr][Tt][Uu][Pp])($|[^0-9A-Za-z_])/;
 
 function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isBackpressure(value) {
+  return (
+    isObject(value) &&
+    value.type === "backpressure" &&
+    ((value.state === "high") || (value.state === "normal")) &&
+    typeof value.queued_messages === "number" &&
+    typeof value.queued_bytes === "number"
+  );
+}
+
+export function isError(value) {
+  return (
+    isObject(value) &&
+    value.type === "error" &&
+    typeof value.code === "string" &&
+    typeof value.message === "string" &&
+    typeof value.temporary === "boolean" &&
+    (value.ref === undefined || (typeof value.ref === "string")) &&
+    (value.retry_after_ms === undefined || (typeof value.retry_after_ms === "number"))
+  );
 }
 
 export function isInvestigationStarted(value) {
@@ -116,6 +138,46 @@ export function isTaskFailed(value) {
   );
 }
 
+export function isGap(value) {
+  return (
+    isObject(value) &&
+    value.type === "gap" &&
+    typeof value.investigation_id === "string" &&
+    typeof value.reason === "string" &&
+    typeof value.epoch === "string" &&
+    typeof value.seq === "number" &&
+    typeof value.token === "string"
+  );
+}
+
+export function isHelloClient(value) {
+  return (
+    isObject(value) &&
+    (value.name === undefined || (typeof value.name === "string")) &&
+    (value.version === undefined || (typeof value.version === "string"))
+  );
+}
+
+export function isHelloAuth(value) {
+  return (
+    isObject(value) &&
+    typeof value.token === "string"
+  );
+}
+
+export function isHello(value) {
+  return (
+    isObject(value) &&
+    value.type === "hello" &&
+    typeof value.protocol === "number" &&
+    Array.isArray(value.features) &&
+    value.features.every((item) => typeof item === "string") &&
+    (value.ref === undefined || (typeof value.ref === "string")) &&
+    (value.client === undefined || (isHelloClient(value.client))) &&
+    (value.auth === undefined || (isHelloAuth(value.auth)))
+  );
+}
+
 export function isInvestigationUpdate(value) {
   return (
     isObject(value) &&
@@ -140,6 +202,92 @@ export function isLegacyStartup(value) {
   );
 }
 
+export function isNegotiatedInvestigationUpdate(value) {
+  return (
+    isObject(value) &&
+    value.type === "investigation_update" &&
+    typeof value.investigation_id === "string" &&
+    (value.seq === undefined || (typeof value.seq === "number")) &&
+    (value.prev === undefined || (typeof value.prev === "number")) &&
+    (value.token === undefined || (typeof value.token === "string")) &&
+    (value.replayed === undefined || (typeof value.replayed === "boolean")) &&
+    isObject(value.data)
+  );
+}
+
+export function isNegotiatedSubscribeInvestigation(value) {
+  return (
+    isObject(value) &&
+    value.type === "subscribe_investigation" &&
+    typeof value.investigation_id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string")) &&
+    (value.replay_token === undefined || (typeof value.replay_token === "string")) &&
+    (value.scope === undefined || (Array.isArray(value.scope) && value.scope.every((item) => ((item === "all") || (item === "tasks") || (item === "summary")))))
+  );
+}
+
+export function isNegotiatedSubscriptionConfirmedReplay(value) {
+  return (
+    isObject(value) &&
+    ((value.status === "complete") || (value.status === "failed")) &&
+    (value.count === undefined || (typeof value.count === "number")) &&
+    (value.reason === undefined || (((value.reason === "expired") || (value.reason === "epoch_changed") || (value.reason === "invalid") || (value.reason === "unavailable"))))
+  );
+}
+
+export function isNegotiatedSubscriptionConfirmed(value) {
+  return (
+    isObject(value) &&
+    value.type === "subscription_confirmed" &&
+    typeof value.investigation_id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string")) &&
+    (value.epoch === undefined || (typeof value.epoch === "string")) &&
+    (value.seq === undefined || (typeof value.seq === "number")) &&
+    (value.token === undefined || (typeof value.token === "string")) &&
+    (value.replay === undefined || (isNegotiatedSubscriptionConfirmedReplay(value.replay))) &&
+    (value.scope === undefined || (Array.isArray(value.scope) && value.scope.every((item) => ((item === "all") || (item === "tasks") || (item === "summary")))))
+  );
+}
+
+export function isPing(value) {
+  return (
+    isObject(value) &&
+    value.type === "ping" &&
+    typeof value.id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string"))
+  );
+}
+
+export function isPong(value) {
+  return (
+    isObject(value) &&
+    value.type === "pong" &&
+    typeof value.id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string"))
+  );
+}
+
+export function isPosition(value) {
+  return (
+    isObject(value) &&
+    value.type === "position" &&
+    typeof value.investigation_id === "string" &&
+    typeof value.seq === "number" &&
+    typeof value.token === "string"
+  );
+}
+
+export function isReplayComplete(value) {
+  return (
+    isObject(value) &&
+    value.type === "replay_complete" &&
+    typeof value.investigation_id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string")) &&
+    typeof value.seq === "number" &&
+    typeof value.token === "string"
+  );
+}
+
 export function isSubscribeInvestigation(value) {
   return (
     isObject(value) &&
@@ -153,6 +301,59 @@ export function isSubscriptionConfirmed(value) {
     isObject(value) &&
     value.type === "subscription_confirmed" &&
     typeof value.investigation_id === "string"
+  );
+}
+
+export function isUnsubscribeInvestigation(value) {
+  return (
+    isObject(value) &&
+    value.type === "unsubscribe_investigation" &&
+    typeof value.investigation_id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string"))
+  );
+}
+
+export function isUnsubscribed(value) {
+  return (
+    isObject(value) &&
+    value.type === "unsubscribed" &&
+    typeof value.investigation_id === "string" &&
+    (value.ref === undefined || (typeof value.ref === "string"))
+  );
+}
+
+export function isWelcomeHeartbeat(value) {
+  return (
+    isObject(value) &&
+    typeof value.interval_ms === "number" &&
+    typeof value.timeout_ms === "number"
+  );
+}
+
+export function isWelcomeLimits(value) {
+  return (
+    isObject(value) &&
+    (value.max_message_bytes === undefined || (typeof value.max_message_bytes === "number")) &&
+    (value.max_subscriptions === undefined || (typeof value.max_subscriptions === "number")) &&
+    (value.max_queue_bytes === undefined || (typeof value.max_queue_bytes === "number")) &&
+    (value.max_replay_events === undefined || (typeof value.max_replay_events === "number")) &&
+    (value.history_ttl_ms === undefined || (typeof value.history_ttl_ms === "number")) &&
+    (value.messages_per_second === undefined || (typeof value.messages_per_second === "number")) &&
+    (value.burst === undefined || (typeof value.burst === "number"))
+  );
+}
+
+export function isWelcome(value) {
+  return (
+    isObject(value) &&
+    value.type === "welcome" &&
+    typeof value.protocol === "number" &&
+    typeof value.connection_id === "string" &&
+    Array.isArray(value.features) &&
+    value.features.every((item) => typeof item === "string") &&
+    (value.ref === undefined || (typeof value.ref === "string")) &&
+    (value.heartbeat === undefined || (isWelcomeHeartbeat(value.heartbeat))) &&
+    (value.limits === undefined || (isWelcomeLimits(value.limits)))
   );
 }
 

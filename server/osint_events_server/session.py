@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from osint_events import SubscribeInvestigation
+from osint_events import Hello, NegotiatedSubscribeInvestigation, Ping, Pong, UnsubscribeInvestigation
 from osint_events.handlers import MalformedMessage, dispatch
 
 from osint_events_server import frames
@@ -63,7 +63,7 @@ class Session:
         except MalformedMessage as error:
             return (Ignored(error.code, error.detail),)
 
-    def on_subscribe_investigation(self, message: SubscribeInvestigation) -> Sequence[Command]:
+    def on_subscribe_investigation(self, message: NegotiatedSubscribeInvestigation) -> Sequence[Command]:
         """Subscribe and confirm, again where it was before (SUB-1, SUB-4)."""
         investigation_id = message.investigation_id
         if investigation_id not in self._subscriptions:
@@ -72,6 +72,22 @@ class Session:
             self._subscriptions.add(investigation_id)
         confirmation = Frames(frames.text_frame(frames.confirmation(investigation_id)))
         return (Subscribe(investigation_id), Send(confirmation))
+
+    def on_hello(self, message: Hello) -> Sequence[Command]:
+        """Ignore it: this server knows part 1 alone."""
+        return self.on_unknown(message.type, message.model_dump())
+
+    def on_unsubscribe_investigation(self, message: UnsubscribeInvestigation) -> Sequence[Command]:
+        """Ignore it: this server knows part 1 alone."""
+        return self.on_unknown(message.type, message.model_dump())
+
+    def on_ping(self, message: Ping) -> Sequence[Command]:
+        """Ignore it: this server knows part 1 alone."""
+        return self.on_unknown(message.type, message.model_dump())
+
+    def on_pong(self, message: Pong) -> Sequence[Command]:
+        """Ignore it: this server knows part 1 alone."""
+        return self.on_unknown(message.type, message.model_dump())
 
     def on_unknown(self, type_: str, message: dict[str, Any]) -> Sequence[Command]:  # noqa: ARG002 - handler protocol
         """Tolerate a message of a type that this server does not know (ROB-3)."""

@@ -107,7 +107,7 @@ def test_numbers_beyond_a_double_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize(
-    "type_", ["hello", "", "subscribe_investigation ", "Subscribe_Investigation", "\ud800"]
+    "type_", ["greeting", "", "subscribe_investigation ", "Subscribe_Investigation", "\ud800"]
 )
 def test_an_unknown_type_is_tolerated(type_: str) -> None:
     core = session()
