@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/__init__.py.j2
-# sha256 of the sources' sha256sum: d859002a39dc88f1ed720e3276bd01b72e68e21be05808ca90ec5a5946c22411
+# sha256 of the sources' sha256sum: 28cd52d8fdbd37b5f5bd9d4a8f60438371166f9f76c75f0a362f54fea557d0b2
 """Investigation events over WebSocket: the contract's messages and events as typed models.
 
 The models are made from schemas/v1; osint_events.contract has the schemas and the clauses themselves,

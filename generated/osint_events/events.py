@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/events.py.j2
-# sha256 of the sources' sha256sum: 2aafeb3b4caf489ed3e2334047e02c44131384e32a342e3a2d713db9e6a7e3b5
+# sha256 of the sources' sha256sum: 9814f07b5189b781af0b0e8d5f70c35620fbe7efc6906d6bdf17e3f8f121a669
 """The open unions: an event by its kind, a message by its type, each with a place for what is not known."""
 
 from collections.abc import Mapping

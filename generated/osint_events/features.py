@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/features.py.j2
-# sha256 of the sources' sha256sum: 57ae06ab8a75f6688dc5a8cc7db4b9a0c1b740f0773a5e33e9c2bc8e95ee8111
+# sha256 of the sources' sha256sum: cf513cd3318baf2efbda342b301c9ac3e26f64ce8ab285ef5e14cea08456d8fd
 """Which messages and fields belong to which capability, and the known values of open sets.
 
 What is used on a connection is a set of names, as the clause catalogue has them: `hello` once a hello was

@@ -2,7 +2,7 @@
 # Made from schemas/v1/*.schema.json
 # Made from schemas/v1/asyncapi.yaml
 # Made from generated/contract_generator/templates/osint_events/handlers.py.j2
-# sha256 of the sources' sha256sum: 4a3b9795e09c98325106838f000992dacb62db618589ab2bda8975b5942f429a
+# sha256 of the sources' sha256sum: bc769eff477be25cd8a8ae4fd0ec408141ea9e6f42c8900c51e439c5e172f9b1
 """A server's side of the contract: a method for each message of a client, and the way from text to it."""
 
 import json

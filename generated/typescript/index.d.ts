@@ -3,7 +3,7 @@
 // Made from schemas/v1/asyncapi.yaml
 // Made from schemas/v1/legacy.yaml
 // Made from generated/contract_generator/templates/typescript/index.d.ts.j2
-// sha256 of the sources' sha256sum: a94e3a9cc2dad46bf6d9cfdde328a34e45e2f74ae5229344e52c7301ccac7805
+// sha256 of the sources' sha256sum: b3f2bd26e9af69ad0c227b0e7484f5f60e0dddb587f1f4b62ad0a82148fd25b0
 
 /**
  * Sent by a server when the queue of this connection fills to half of its limit, and when it is down to a

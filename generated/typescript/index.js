@@ -3,7 +3,7 @@
 // Made from schemas/v1/asyncapi.yaml
 // Made from schemas/v1/legacy.yaml
 // Made from generated/contract_generator/templates/typescript/index.js.j2
-// sha256 of the sources' sha256sum: 916c849f984898407b36fafe848d62a06945825d6c84661ddb821337678616ed
+// sha256 of the sources' sha256sum: 9acacb542c06163325f18d17f9816f6bc3550984548f864ab99da4b4d29fd1f9
 
 const LEG_3_MESSAGE =
   /(^|[^0-9A-Za-z_])([Ss][Tt][Aa][Rr][Tt]|[Ss][Tt][Aa][Rr][Tt][Ee][Dd]|[Ss][Tt][Aa][Rr][Tt][Ii][Nn][Gg]|[Ss][Tt][Aa][Rr][Tt][Uu][Pp])($|[^0-9A-Za-z_])/;

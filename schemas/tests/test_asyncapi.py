@@ -49,7 +49,8 @@ def test_the_official_parser_would_tell_of_a_message_without_its_schema_file(tmp
 def test_a_message_is_named_after_its_type_and_its_schema_file(name: str) -> None:
     schema = payload_schema(MESSAGES[name])
     assert MESSAGES[name]["payload"]["$ref"] == f"./{name}.schema.json"
-    assert schema["properties"]["type"]["const"] == name
+    assert schema["properties"]["type"]["const"] == MESSAGES[name]["name"]
+    assert MESSAGES[name]["name"] in {name, name.removeprefix("negotiated_")}
     assert MESSAGES[name]["title"] == schema["title"]
 
 
@@ -62,8 +63,33 @@ def test_a_message_has_examples_that_are_valid(name: str) -> None:
         validator.validate(example["payload"])
 
 
-def test_every_message_goes_in_exactly_one_direction() -> None:
-    operations = DOCUMENT["operations"].values()
-    assert sorted(operation["action"] for operation in operations) == ["receive", "send"]
-    sent = [message["$ref"] for operation in operations for message in operation["messages"]]
-    assert sorted(sent) == sorted(f"#/channels/events/messages/{name}" for name in MESSAGES)
+def test_every_message_goes_in_one_direction_and_signs_of_life_in_both() -> None:
+    sent: dict[str, list[str]] = {"receive": [], "send": []}
+    for operation in DOCUMENT["operations"].values():
+        sent[operation["action"]] += [message["$ref"] for message in operation["messages"]]
+    names = {
+        action: [reference.removeprefix("#/channels/events/messages/") for reference in references]
+        for action, references in sent.items()
+    }
+    assert set(names["receive"]) & set(names["send"]) == {"ping", "pong"}
+    assert sorted([*names["receive"], *names["send"]]) == sorted([*MESSAGES, "ping", "pong"])
+
+
+def test_every_schema_of_a_message_is_one_of_the_channels() -> None:
+    files = {file.name.removesuffix(".schema.json") for file in V1.glob("*.schema.json")}
+    assert files - MESSAGES.keys() == {"event", "legacy_event", "legacy_startup"}
+
+
+def test_a_connection_that_did_not_say_hello_sees_part_1_alone() -> None:
+    unions = {
+        operation["x-union"]: [message["$ref"].rsplit("/", 1)[1] for message in operation["messages"]]
+        for operation in DOCUMENT["operations"].values()
+    }
+    assert unions["ClientMessage"] == ["subscribe_investigation"]
+    assert unions["ServerMessage"] == ["subscription_confirmed", "investigation_update"]
+    assert unions.keys() == {
+        "ClientMessage",
+        "ServerMessage",
+        "NegotiatedClientMessage",
+        "NegotiatedServerMessage",
+    }

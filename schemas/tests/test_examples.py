@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 V1 = Path(__file__).parent.parent / "v1"
 SUFFIX = ".schema.json"
 # Keywords that hold schemas and assert nothing of their own; conditions are not violated but met or not.
-CONTAINERS = {"$defs", "properties", "allOf", "if", "then", "else"}
-ANNOTATIONS = {"$schema", "$id", "title", "description"}
+CONTAINERS = {"$defs", "$ref", "properties", "allOf", "if", "then", "else", "items"}
+ANNOTATIONS = {"$schema", "$id", "title", "description", "x-feature", "x-error", "x-known"}
 
 
 def read(path: Path) -> Any:
@@ -50,6 +50,13 @@ def assertions(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, st
                 yield from assertions(part, f"{path}/{keyword}/{name}")
 
 
+def at(schema: Any, pointer: str) -> Any:
+    """Give what a JSON Pointer points to."""
+    for step in pointer.split("/")[1:]:
+        schema = schema[int(step)] if isinstance(schema, list) else schema[step]
+    return schema
+
+
 def refusals(schema: Any, instance: Any) -> list[tuple[str, str]]:
     """Give the keywords that refuse an instance, and the paths of their subschemas, as jsonschema has it."""
     found = []
@@ -61,8 +68,19 @@ def refusals(schema: Any, instance: Any) -> list[tuple[str, str]]:
             for step, following in zip(steps, [*steps[1:], ""], strict=True)
             if not (step == "if" and following in {"then", "else"})
         ]
-        found.append((kept[-1], "".join(f"/{step}" for step in kept[:-1])))
+        found.append((kept[-1], within_the_file(schema, kept[:-1])))
     return found
+
+
+def within_the_file(schema: Any, steps: list[str]) -> str:
+    """Give the JSON Pointer of a subschema that jsonschema reached by these steps, references unnamed."""
+    pointer = ""
+    for step in steps:
+        pointer = f"{pointer}/{step}"
+        found = at(schema, pointer)
+        if isinstance(found, dict) and "$ref" in found:
+            pointer = found["$ref"].removeprefix("#")
+    return pointer
 
 
 def refusals_by_the_other(schema: Any, instance: Any) -> list[tuple[str, str]]:
@@ -108,9 +126,7 @@ def test_every_keyword_at_every_path_is_violated_by_an_example(name: str) -> Non
 def test_every_required_field_is_missing_from_an_invalid_example(name: str) -> None:
     for keyword, path in assertions(SCHEMAS[name]):
         if keyword == "required":
-            holder: Any = SCHEMAS[name]
-            for step in path.split("/")[1:]:
-                holder = holder[int(step)] if isinstance(holder, list) else holder[step]
+            holder = at(SCHEMAS[name], path)
             lacking = [
                 example["instance"]
                 for example in of(name, INVALID)

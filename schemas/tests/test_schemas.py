@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,9 @@ ASSERTIONS = {
     *("properties", "required", "minProperties", "maxProperties"),
     *("allOf", "anyOf", "not", "if", "then", "else", "$ref"),
 }
-ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description"}
-STRATEGIES = {name: from_schema(schema) for name, schema in SCHEMAS.items()}
+ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "x-feature", "x-error", "x-known"}
+# Of copies: references are resolved in place.
+STRATEGIES = {name: from_schema(deepcopy(schema)) for name, schema in SCHEMAS.items()}
 LIMITS = {"minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 
 Place = tuple[str, ...]
@@ -129,6 +131,61 @@ def test_what_is_drawn_for_a_schema_is_valid_by_an_independent_validator(
     name: str, data: st.DataObject
 ) -> None:
     assert Draft202012Validator(SCHEMAS[name]).is_valid(data.draw(STRATEGIES[name]))
+
+
+def asserted(schema: Any) -> Any:
+    """Give what a schema asserts, without what it only tells people."""
+    if isinstance(schema, list):
+        return [asserted(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: asserted(part) for key, part in schema.items() if key not in ANNOTATIONS}
+
+
+def known(name: str, *place: str) -> list[str]:
+    """Give the known values of an open set."""
+    part: Any = SCHEMAS[f"{name}.schema.json"]
+    for step in place:
+        part = part[step]
+    assert all(value["const"] and value["description"] for value in part["x-known"])
+    return [value["const"] for value in part["x-known"]]
+
+
+NEGOTIATED = [name for name in SCHEMAS if name.startswith("negotiated_")]
+
+
+@pytest.mark.parametrize("name", NEGOTIATED)
+def test_a_negotiated_message_is_its_core_message_with_further_fields(name: str) -> None:
+    negotiated, core = SCHEMAS[name], SCHEMAS[name.removeprefix("negotiated_")]
+    assert negotiated["required"] == core["required"]
+    further = negotiated["properties"].keys() - core["properties"].keys()
+    assert further
+    assert {field for field, part in negotiated["properties"].items() if "x-feature" in part} == further
+    for field, part in core["properties"].items():
+        assert asserted(negotiated["properties"][field]) == asserted(part)
+
+
+@pytest.mark.parametrize("field", ["epoch", "investigation_id", "prev", "ref", "scope", "seq", "token"])
+def test_a_field_is_the_same_in_every_message(field: str) -> None:
+    found = [schema["properties"][field] for schema in SCHEMAS.values() if field in schema["properties"]]
+    assert found
+    assert all(asserted(part) == asserted(found[0]) for part in found)
+
+
+def test_only_known_features_and_error_codes_are_named() -> None:
+    features = known("hello", "properties", "features", "items")
+    codes = known("error", "properties", "code")
+    assert known("gap", "properties", "reason")
+    assert features == ["heartbeat", "replay", "scopes", "flow", "unsubscribe", "errors"]
+    parts = [part for schema in SCHEMAS.values() for _, part in subschemas(schema)]
+    assert {part["x-feature"] for part in parts if "x-feature" in part} <= {*features, "hello", "auth"}
+    assert {part["x-error"] for part in parts if "x-error" in part} <= set(codes)
+
+
+def test_an_error_code_is_temporary_or_lasting() -> None:
+    codes = SCHEMAS["error.schema.json"]["properties"]["code"]["x-known"]
+    temporary = [value["const"] for value in codes if value["temporary"]]
+    assert temporary == ["rate_limited", "unavailable", "internal"]
 
 
 def test_every_known_kind_is_drawn_and_unknown_ones_too() -> None:
