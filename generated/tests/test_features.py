@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from osint_events.features import FEATURES, TEMPORARY_ERRORS, ErrorCode, is_used, used
 
-UPDATE = {"type": "investigation_update", "seq": "x", "prev": None, "token": 5, "replayed": 0, "data": {}}
+UPDATE: dict[str, Any] = {
+    "type": "investigation_update",
+    "seq": "x",
+    "prev": None,
+    "token": 5,
+    "replayed": 0,
+    "data": {},
+}
 
 
 def test_the_features_and_errors_are_those_of_the_protocol() -> None:
