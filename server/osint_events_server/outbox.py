@@ -1,18 +1,43 @@
-"""What waits to be written to one connection, bounded in messages and in bytes (ROB-5)."""
+"""What waits to be written to one connection, bounded in messages and in bytes (ROB-5, FLW-1, FLW-2).
+
+The outbox holds what the transport could not take at once, so it is empty on a connection that keeps up. It
+knows frames and their order, and nothing of what they say.
+
+A replay does not go through it (RPL-5): it may be longer than any bound. Its owner waits until the outbox is
+empty and the transport has drained, writes one batch to the transport, and waits again. All that the outbox
+held, the confirmation among it, is then before the batch, and what is put later is after it. Live updates of
+an investigation that is being replayed are not put at all: they are in the store, where the replay will find
+them. The subscription turns live in the step, without an await, in which a read has found nothing more and no
+update beyond what was read was withheld meanwhile; from then on an update is put if its `seq` is higher than
+the replay's last. So nothing is lost between the two, and nothing comes twice.
+"""
 
 from collections import deque
+from enum import Enum
+from typing import Final
 
-from osint_events_server.frames import Frames
+from osint_events_server.frames import JOIN_BYTES, Frames
+
+MAX_FIRST: Final = 64
+"""Messages that may wait ahead of the others, beside the limits; being small, they do not count as bytes."""
 
 
 class OutboxFull(Exception):
-    """The frames do not fit any more: the connection is to end (FLW-2)."""
+    """The frames do not fit, and are lost: the connection is to end, and nothing more is queued (FLW-2)."""
+
+
+class Pressure(Enum):
+    """How full the outbox is, for those who are told (FLW-1). The values are the protocol's."""
+
+    HIGH = "high"
+    """At least half of the messages or of the bytes that may wait do."""
+
+    NORMAL = "normal"
+    """No more than a quarter of either waits."""
 
 
 class Outbox:
-    """A bounded queue of frames.
-
-    It holds only what the transport could not take at once, so it is empty on a connection that keeps up.
+    """A bounded queue of frames, and a small one ahead of it.
 
     Args:
         max_messages: how many messages may wait, inclusive.
@@ -20,52 +45,111 @@ class Outbox:
 
     """
 
-    __slots__ = ("_bytes", "_max_bytes", "_max_messages", "_messages", "_queue")
+    __slots__ = (
+        "_bytes",
+        "_first",
+        "_is_full",
+        "_max_bytes",
+        "_max_messages",
+        "_messages",
+        "_pressure",
+        "_queue",
+    )
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._queue: deque[Frames] = deque()
+        self._first: deque[Frames] = deque()
         self._messages = 0
         self._bytes = 0
+        self._pressure = Pressure.NORMAL
+        self._is_full = False
 
     @property
     def messages(self) -> int:
-        """How many messages wait."""
+        """How many messages wait, without those that were put first."""
         return self._messages
 
     @property
     def bytes(self) -> int:
-        """How many bytes wait."""
+        """How many bytes wait, without those that were put first."""
         return self._bytes
 
     def __bool__(self) -> bool:
-        return bool(self._queue)
+        return bool(self._queue or self._first)
 
     def put(self, frames: Frames) -> None:
         """Queue frames that are written together.
 
         Raises:
-            OutboxFull: they do not fit; nothing was queued.
+            OutboxFull: they do not fit, or others did not before; nothing was queued.
 
         """
         messages = self._messages + frames.messages
         size = self._bytes + len(frames.wire)
-        if messages > self._max_messages or size > self._max_bytes:
+        if self._is_full or messages > self._max_messages or size > self._max_bytes:
+            self._is_full = True
             raise OutboxFull
         self._queue.append(frames)
         self._messages = messages
         self._bytes = size
 
-    def take(self) -> Frames:
-        """Return what is to be written next, and forget it. The outbox is not empty."""
+    def put_first(self, frames: Frames) -> None:
+        """Queue one small message ahead of all others but of those that were put first before (HB-1, FLW-1).
+
+        Raises:
+            OutboxFull: `MAX_FIRST` messages wait already: the peer asks, and reads no answers.
+
+        """
+        if self._is_full or len(self._first) >= MAX_FIRST:
+            self._is_full = True
+            raise OutboxFull
+        self._first.append(frames)
+
+    def take(self, limit: int = JOIN_BYTES) -> Frames:
+        """Return what is to be written next in one go, and forget it. The outbox is not empty.
+
+        Args:
+            limit: bytes up to which frames are joined; what was put as one is never divided.
+
+        """
+        parts = [self._pop()]
+        size = len(parts[0].wire)
+        while (upcoming := self._first or self._queue) and (size := size + len(upcoming[0].wire)) <= limit:
+            parts.append(self._pop())
+        if len(parts) == 1:
+            return parts[0]
+        return Frames(b"".join([part.wire for part in parts]), sum(part.messages for part in parts))
+
+    def pressure(self) -> Pressure | None:
+        """Return the pressure where it is another one than was returned last, else None.
+
+        It begins as normal, so the first one that is returned is high, and they alternate. To be asked after
+        each `put` and `take`, where the peer is to be told.
+        """
+        if self._pressure is Pressure.NORMAL:
+            if 2 * self._messages < self._max_messages and 2 * self._bytes < self._max_bytes:
+                return None
+            self._pressure = Pressure.HIGH
+        else:
+            if 4 * self._messages > self._max_messages or 4 * self._bytes > self._max_bytes:
+                return None
+            self._pressure = Pressure.NORMAL
+        return self._pressure
+
+    def clear(self) -> None:
+        """Forget all that waits, and that something did not fit."""
+        self._queue.clear()
+        self._first.clear()
+        self._messages = 0
+        self._bytes = 0
+        self._is_full = False
+
+    def _pop(self) -> Frames:
+        if self._first:
+            return self._first.popleft()
         frames = self._queue.popleft()
         self._messages -= frames.messages
         self._bytes -= len(frames.wire)
         return frames
-
-    def clear(self) -> None:
-        """Forget all that waits."""
-        self._queue.clear()
-        self._messages = 0
-        self._bytes = 0
