@@ -15,6 +15,8 @@ import jsonschema_rs
 from osint_events import contract
 
 from osint_events_server import frames, jsontext
+from osint_events_server.scope import Scope
+from osint_events_server.store import Payload
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -81,14 +83,14 @@ class Ingest:
         subscribe = contract.schema("subscribe_investigation")
         self._investigation_id = jsonschema_rs.validator_for(subscribe["properties"]["investigation_id"])
 
-    def events(self, investigation_id: str, body: bytes, *, content_type: str) -> Sequence[bytes]:
+    def events(self, investigation_id: str, body: bytes, *, content_type: str) -> Sequence[Payload]:
         """Return the payloads of `POST /investigations/{investigation_id}/events`, as they were written."""
         self._check_investigation_id(investigation_id)
         if content_type == JSON:
             return (self._valid_event(investigation_id, body.strip(_SPACE), line=None),)
         if content_type != NDJSON:
             raise unsupported_media_type(JSON, NDJSON)
-        payloads: list[bytes] = []
+        payloads: list[Payload] = []
         for line, payload in _lines(body):
             if len(payloads) == self._limits.events:
                 raise too_large(f"a request may carry {self._limits.events} events")
@@ -97,7 +99,7 @@ class Ingest:
             raise _invalid_json("the body holds no event")
         return payloads
 
-    def injection(self, body: bytes, *, content_type: str) -> tuple[str, bytes]:
+    def injection(self, body: bytes, *, content_type: str) -> tuple[str, Payload]:
         """Return the investigation and the payload, as it was written, of a request to the inject hook."""
         if content_type != JSON:
             raise unsupported_media_type(JSON)
@@ -110,9 +112,9 @@ class Ingest:
             raise _invalid("is not an object", path="/data")
         data = next(member.encode() for name, member in jsontext.members(text) if name == "data")
         self._check_size(investigation_id, data)
-        return investigation_id, data
+        return investigation_id, Payload(data, Scope.of_event(value["data"]))
 
-    def _valid_event(self, investigation_id: str, payload: bytes, *, line: int | None) -> bytes:
+    def _valid_event(self, investigation_id: str, payload: bytes, *, line: int | None) -> Payload:
         event, text = self._parse(payload, nesting=self._limits.nesting, line=line)
         if _SURROGATE.search(text) and not _is_encodable(json.dumps(event, ensure_ascii=False)):
             raise _invalid("a string holds a lone surrogate, which is no character", line=line)
@@ -122,7 +124,7 @@ class Ingest:
         if event.get("investigation_id", investigation_id) != investigation_id:
             raise _invalid("is not the id that is published to", line=line, path="/investigation_id")
         self._check_size(investigation_id, payload, line=line)
-        return payload
+        return Payload(payload, Scope.of_event(event))
 
     def _parse(self, body: bytes, *, nesting: int, line: int | None = None) -> tuple[Any, str]:
         try:

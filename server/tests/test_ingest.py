@@ -1,6 +1,7 @@
 """What publishers post, and how it is refused, without HTTP."""
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from osint_events import contract
 from osint_events_server.ingest import JSON, NDJSON, Ingest, Limits, Refused
+from osint_events_server.scope import Scope
+from osint_events_server.store import Payload
 
 EVENT_BYTES = 2000
 
@@ -26,18 +29,27 @@ def refusal(ingest: Ingest, body: bytes | str, *, content_type: str = JSON, to: 
     return refused.value
 
 
+def texts(payloads: Sequence[Payload]) -> tuple[bytes, ...]:
+    return tuple(payload.data for payload in payloads)
+
+
+def injected(injection: tuple[str, Payload]) -> tuple[str, bytes]:
+    investigation_id, payload = injection
+    return investigation_id, payload.data
+
+
 def nested(levels: int) -> str:
     return '{"a":' * (levels - 1) + "{" + "}" * levels
 
 
 def test_an_event_is_kept_as_the_bytes_that_were_posted(ingest: Ingest) -> None:
     event = b'{ "type" : "custom",\n\t"n":1.0, "big":123456789012345678901234567890, "s":"\\u00e9\xc3\xa9" }'
-    assert ingest.events("x", b" \n" + event + b"\r\n", content_type=JSON) == (event,)
+    assert texts(ingest.events("x", b" \n" + event + b"\r\n", content_type=JSON)) == (event,)
 
 
 def test_many_events_are_the_lines_that_are_not_empty(ingest: Ingest) -> None:
     body = b'{"a": 1}\r\n\n  \n {"a":2}\n{"a":"\xe2\x80\xa8"}'
-    assert ingest.events("x", body, content_type=NDJSON) == [b'{"a": 1}', b'{"a":2}', b'{"a":"\xe2\x80\xa8"}']
+    assert texts(ingest.events("x", body, content_type=NDJSON)) == (b'{"a": 1}', b'{"a":2}', b'{"a":"\xe2\x80\xa8"}')
 
 
 def test_one_bad_line_refuses_all_and_says_which(ingest: Ingest) -> None:
@@ -88,7 +100,7 @@ def test_a_number_beyond_a_double_is_compared_all_the_same(number: str) -> None:
     ingest = Ingest(Limits(event_bytes=100_000, events=1, nesting=32))
     assert refusal(ingest, f'{{"progress": {number}}}').path == "/progress"
     event = f'{{"anything": {number}}}'.encode()
-    assert ingest.events("x", event, content_type=JSON) == (event,)
+    assert texts(ingest.events("x", event, content_type=JSON)) == (event,)
 
 
 @pytest.mark.parametrize("event", [r'{"\ud800": 1}', r'{"a": ["\uDFFF"]}', r'{"a": "\udd8a\ud83e"}'])
@@ -98,7 +110,7 @@ def test_a_string_that_utf8_cannot_carry_is_refused(ingest: Ingest, event: str) 
 
 def test_a_pair_of_surrogates_is_one_character_as_any_other(ingest: Ingest) -> None:
     event = rb'{"\ud83e\udd8a": "\uD83E\uDD8A"}'
-    assert ingest.events("x", event, content_type=JSON) == (event,)
+    assert texts(ingest.events("x", event, content_type=JSON)) == (event,)
 
 
 def test_a_path_is_a_json_pointer() -> None:
@@ -125,14 +137,14 @@ def test_bad_json_is_400(ingest: Ingest, body: str | bytes) -> None:
 
 def test_32_levels_of_nesting_are_taken(ingest: Ingest) -> None:
     event = nested(32).encode()
-    assert ingest.events("x", event, content_type=JSON) == (event,)
-    assert ingest.injection(b'{"investigation_id":"x","data":%b}' % event, content_type=JSON) == ("x", event)
+    assert texts(ingest.events("x", event, content_type=JSON)) == (event,)
+    assert injected(ingest.injection(b'{"investigation_id":"x","data":%b}' % event, content_type=JSON)) == ("x", event)
 
 
 def test_the_size_of_the_message_is_limited_inclusively(ingest: Ingest) -> None:
     around = len('{"type":"investigation_update","investigation_id":"x","data":{"a":""}}')
     fits = b'{"a":"%b"}' % (b"x" * (EVENT_BYTES - around))
-    assert ingest.events("x", fits, content_type=JSON) == (fits,)
+    assert texts(ingest.events("x", fits, content_type=JSON)) == (fits,)
     refused = refusal(ingest, fits.replace(b'x"', b'xx"'))
     assert (refused.status, refused.code) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "message_too_large")
 
@@ -152,15 +164,15 @@ def test_an_id_of_wrong_length_is_422(ingest: Ingest, investigation_id: str) -> 
 
 @pytest.mark.parametrize("investigation_id", ["x", " ", "🦊" * 255, "a/b", ".."])
 def test_ids_of_any_characters_are_taken(ingest: Ingest, investigation_id: str) -> None:
-    assert ingest.events(investigation_id, b"{}", content_type=JSON) == (b"{}",)
+    assert texts(ingest.events(investigation_id, b"{}", content_type=JSON)) == (b"{}",)
     body = json.dumps({"investigation_id": investigation_id, "data": {}}).encode()
-    assert ingest.injection(body, content_type=JSON) == (investigation_id, b"{}")
+    assert injected(ingest.injection(body, content_type=JSON)) == (investigation_id, b"{}")
 
 
 def test_an_injected_payload_is_kept_as_it_was_written(ingest: Ingest) -> None:
     data = rb'{ "data" : {"data": [1.0, 1E2]}, "type":5, "big":123456789012345678901234567890, "\ud800":"}" }'
     body = b'\n{ "data"\t:\n%b , "more": {"data": 1},"investigation_id" : "\\u0078" } ' % data
-    assert ingest.injection(body, content_type=JSON) == ("x", data)
+    assert injected(ingest.injection(body, content_type=JSON)) == ("x", data)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +227,20 @@ def test_what_is_taken_is_what_an_independent_validator_takes(event: Any) -> Non
     ingest = Ingest(Limits(event_bytes=1_000_000, events=1, nesting=100))
     body = json.dumps(event).encode()
     if second_opinion.is_valid(event) and event.get("investigation_id", "x") == "x":
-        assert ingest.events("x", body, content_type=JSON) == (body,)
+        assert texts(ingest.events("x", body, content_type=JSON)) == (body,)
     else:
         assert refusal(ingest, body).status is HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+@pytest.mark.parametrize(
+    ("event", "scope"),
+    [
+        ('{"type":"task_started","task_id":"t"}', Scope.TASKS),
+        ('{"type":"investigation_started"}', Scope.SUMMARY),
+        ('{"type":"custom"}', Scope.ALL),
+    ],
+)
+def test_an_event_is_classified_once(ingest: Ingest, event: str, scope: Scope) -> None:
+    (published,) = ingest.events("x", event.encode(), content_type=JSON)
+    _, payload = ingest.injection(b'{"investigation_id":"x","data":%b}' % event.encode(), content_type=JSON)
+    assert (published.scope, payload.scope) == (scope, scope)

@@ -2,12 +2,18 @@
 
 import asyncio
 import hashlib
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from typing import Self
 
-from osint_events_server.store import Event, IdempotencyConflict, PositionExpired
+from osint_events_server.scope import Scope
+from osint_events_server.store import Event, IdempotencyConflict, Payload, PositionExpired
+
+_seq = attrgetter("seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +36,39 @@ class HistoryLimits:
     backlog: int = 10_000
 
 
-@dataclass(slots=True)
 class _History:
-    """The events of one investigation that are kept; `floor` is the last number that may be evicted."""
+    """The events of one investigation that are kept, in a list that a number can be looked up in.
 
-    floor: int
-    events: deque[Event] = field(default_factory=deque)
+    Attributes:
+        floor: the last number that may be evicted.
+
+    """
+
+    __slots__ = ("_events", "_evicted", "floor")
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor
+        self._events: list[Event] = []
+        self._evicted = 0  # at the list's beginning, still to be removed from it
+
+    def __len__(self) -> int:
+        return len(self._events) - self._evicted
+
+    def add(self, event: Event) -> None:
+        self._events.append(event)
+
+    def evict(self) -> Event:
+        event = self._events[self._evicted]
+        self._evicted += 1
+        self.floor = event.seq
+        # Removed in portions, so that an event's share of the cost does not grow with the history.
+        if 16 * self._evicted >= len(self._events):
+            del self._events[: self._evicted]
+            self._evicted = 0
+        return event
+
+    def after(self, seq: int) -> Iterator[Event]:
+        return islice(self._events, bisect_right(self._events, seq, lo=self._evicted, key=_seq), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +110,7 @@ class MemoryStore:
         return self._epoch
 
     async def append(
-        self, investigation_id: str, payloads: Sequence[bytes], *, idempotency_key: str | None = None
+        self, investigation_id: str, payloads: Sequence[Payload], *, idempotency_key: str | None = None
     ) -> Sequence[int]:
         """Store and number events, all or none; see `EventStore.append`."""
         for follower in tuple(self._followers):
@@ -85,7 +118,7 @@ class MemoryStore:
         if idempotency_key is None:
             return self._store(investigation_id, payloads)
         key = (investigation_id, idempotency_key)
-        digest = hashlib.sha256(b"\n".join(payloads)).digest()
+        digest = hashlib.sha256(b"\n".join(payload.data for payload in payloads)).digest()
         if (answered := self._answered.get(key)) is not None:
             if answered.digest != digest:
                 raise IdempotencyConflict(f"the key {idempotency_key!r} was used for other events")
@@ -96,9 +129,12 @@ class MemoryStore:
             self._answered.popitem(last=False)
         return seqs
 
-    def _store(self, investigation_id: str, payloads: Sequence[bytes]) -> Sequence[int]:
+    def _store(self, investigation_id: str, payloads: Sequence[Payload]) -> Sequence[int]:
         first = self._seq + 1
-        events = [Event(seq, investigation_id, data) for seq, data in enumerate(payloads, first)]
+        events = [
+            Event(seq, investigation_id, payload.data, payload.scope)
+            for seq, payload in enumerate(payloads, first)
+        ]
         self._seq += len(events)
         now = self._clock()
         history = self._histories.get(investigation_id)
@@ -106,9 +142,9 @@ class MemoryStore:
             history = self._histories[investigation_id] = _History(floor=self._forgotten)
         for event in events:
             self._log[event.seq] = (now, event)
-            history.events.append(event)
+            history.add(event)
             self._bytes += len(event.data)
-        while len(history.events) > self._limits.events:
+        while len(history) > self._limits.events:
             self._evict(history)
         self._expire(now)
         for follower in self._followers:
@@ -116,8 +152,7 @@ class MemoryStore:
         return range(first, first + len(events))
 
     def _evict(self, history: _History) -> None:
-        event = history.events.popleft()
-        history.floor = event.seq
+        event = history.evict()
         del self._log[event.seq]
         self._bytes -= len(event.data)
 
@@ -130,13 +165,19 @@ class MemoryStore:
                 break
             history = self._histories[event.investigation_id]
             self._evict(history)
-            if not history.events:
+            if not history:
                 self._forgotten = event.seq
                 del self._histories[event.investigation_id]
         while self._answered and next(iter(self._answered.values())).at < oldest:
             self._answered.popitem(last=False)
 
-    async def read_after(self, investigation_id: str, seq: int, *, limit: int) -> Sequence[Event]:
+    async def head(self) -> int:
+        """Return the last number given; see `EventStore.head`."""
+        return self._seq
+
+    async def read_after(
+        self, investigation_id: str, seq: int, *, limit: int, scope: Scope = Scope.ALL
+    ) -> Sequence[Event]:
         """Read an investigation's events after a number; see `EventStore.read_after`."""
         self._expire(self._clock())
         history = self._histories.get(investigation_id)
@@ -144,17 +185,12 @@ class MemoryStore:
             raise PositionExpired(f"an event after {seq} was evicted")
         if history is None:
             return ()
-        found: list[Event] = []
-        for event in reversed(history.events):
-            if event.seq <= seq:
-                break
-            found.append(event)
-        found.reverse()
-        return found[:limit]
+        wanted = (event for event in history.after(seq) if event.scope & scope)
+        return list(islice(wanted, limit))
 
     def follow(self) -> "_Follower":
         """Follow what is appended from now on; see `EventStore.follow`."""
-        follower = _Follower(self._limits.backlog)
+        follower = _Follower(self._limits.backlog, forget=self._followers.discard)
         self._followers.add(follower)
         return follower
 
@@ -162,8 +198,9 @@ class MemoryStore:
 class _Follower:
     """What is due for one follower."""
 
-    def __init__(self, backlog: int) -> None:
+    def __init__(self, backlog: int, *, forget: Callable[["_Follower"], None]) -> None:
         self._backlog = backlog
+        self._forget = forget
         self._due: list[Event] = []
         self._fed = asyncio.Event()
         self._taken = asyncio.Event()
@@ -177,6 +214,11 @@ class _Follower:
     def feed(self, events: Sequence[Event]) -> None:
         self._due.extend(events)
         self._fed.set()
+
+    def close(self) -> None:
+        self._forget(self)
+        self._due = []
+        self._taken.set()
 
     def __aiter__(self) -> Self:
         return self
