@@ -27,6 +27,7 @@ _INPUTS = {
     "features": (_SCHEMA_FILES, _ASYNCAPI),
     "handlers": (_SCHEMA_FILES, _ASYNCAPI),
     "legacy": (_LEGACY,),
+    "scopes": (_SCHEMA_FILES, _ASYNCAPI),
 }
 
 
