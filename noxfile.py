@@ -21,8 +21,9 @@ PACKAGES = (
     "generated/osint_events",
     "server/osint_events_server",
     "conformance/osint_events_conformance",
+    "client/osint_events_client",
 )
-TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests")
+TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests", "client/tests")
 SCRIPTS = (
     "noxfile.py",
     "conftest.py",
@@ -195,16 +196,24 @@ def conformance_alone(session: nox.Session) -> None:
     judge(session, f"{other}/bin/osint-events-server")
 
 
+@nox.session(name="client-alone")
+def client_alone(session: nox.Session) -> None:
+    """Install the client without server and runner."""
+    install(session, "build", "client", editable=False)
+    session.run("osint-events-client", "--version")
+
+
 @nox.session
 def constraints(session: nox.Session) -> None:
     """Pin the newest versions of all packages that fit pyproject.toml, with their hashes."""
     session.install("uv")
     sources = {
         # First, since the others take its versions.
-        "dev": ("--extra=server", "--extra=conformance", "--group=dev"),
+        "dev": ("--extra=server", "--extra=conformance", "--extra=client", "--group=dev"),
         "build": ("--group=build",),
         "server": ("--extra=server",),
         "conformance": ("--extra=conformance",),
+        "client": ("--extra=client",),
     }
     for name, parts in sources.items():
         # uv reads the groups alone when no file is named, and the project's own needs when it is.
