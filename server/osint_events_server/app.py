@@ -1,18 +1,26 @@
 """The aiohttp shell: routes, handshake, ingest, inject and health."""
 
 import asyncio
+import secrets
+import zlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import WSCloseCode, web
 
+from osint_events_server import deflate
 from osint_events_server.connection import Connection
 from osint_events_server.hub import Hub
 from osint_events_server.ingest import Ingest, Limits, Refused, too_large, unsupported_media_type
 from osint_events_server.linger import Lingering
+from osint_events_server.offer import Offer
+from osint_events_server.positions import Positions
+from osint_events_server.replay import Replayer
+from osint_events_server.session import Session
 from osint_events_server.settings import Settings
-from osint_events_server.store import EventStore, IdempotencyConflict, StoreUnavailable
+from osint_events_server.store import EventStore, Gap, IdempotencyConflict, StoreUnavailable
+from osint_events_server.tokens import MIN_KEY_BYTES, Tokens
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +39,16 @@ class Service:
     def __init__(self, settings: Settings, store: EventStore) -> None:
         self._settings = settings
         self._store = store
-        self._hub: Hub[Connection] = Hub(fallback=settings.fallback == "on")
+        self._followed = store.follow()
+        self._offer = Offer.of(settings)
+        self._positions = Positions(_tokens(settings), lambda: store.epoch)
+        self._replayer = Replayer(store, self._positions, max_events=settings.max_replay_events)
+        self._hub: Hub[Connection] = Hub(
+            fallback=settings.fallback == "on",
+            position=self._followed.position,
+            issue=self._positions.issue,
+            clock=asyncio.get_running_loop().time,
+        )
         self._ingest = Ingest(
             Limits(
                 event_bytes=settings.max_event_bytes,
@@ -41,7 +58,6 @@ class Service:
         )
         self._allowed_origins = frozenset(settings.allowed_origins)
         self._lingering = Lingering(seconds=settings.close_timeout)
-        self._followed = store.follow()
         self._serving: dict[Connection, asyncio.Task[None]] = {}
         self._stopping = False
 
@@ -49,6 +65,7 @@ class Service:
         """Return the routes."""
         # Inclusive or exclusive, as aiohttp's version has it: `_read` is exact.
         app = web.Application(client_max_size=self._settings.max_ingest_bytes + 1)
+        app.on_response_prepare.append(_declare_extension)
         add = app.router.add_route
         add("GET", "/ws/{client_id:[^/]+}", self._guard(self._websocket))
         add("POST", "/investigations/{investigation_id:[^/]+}/events", self._guard(self._publish))
@@ -58,8 +75,22 @@ class Service:
 
     async def deliver(self) -> None:
         """Deliver what the store takes, until cancelled."""
-        async for events in self._followed:
-            self._hub.deliver(events)
+        try:
+            async for due in self._followed:
+                if isinstance(due, Gap):
+                    self._hub.interrupt(due, epoch=self._store.epoch)
+                else:
+                    self._hub.deliver(due)
+        finally:
+            self._followed.close()
+
+    async def keep_young(self) -> None:
+        """Keep the tokens of idle subscriptions young, until cancelled (RPL-6)."""
+        interval = self._settings.ping_interval
+        while True:
+            await asyncio.sleep(interval / 4)
+            # Looked at four times an interval, so that none is idle for longer than one.
+            self._hub.keep_young(idle=interval * 3 / 4)
 
     async def close_connections(self) -> None:
         """Close all connections with 1001, after what waits for them; bounded in time."""
@@ -111,13 +142,7 @@ class Service:
             return _upgrade_required("the WebSocket version is 13")
         if self._stopping:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the server stops")
-        ws = web.WebSocketResponse(
-            timeout=self._settings.close_timeout,
-            heartbeat=self._settings.ping_interval,
-            compress=False,
-            # aiohttp's limit is exclusive.
-            max_msg_size=self._settings.max_message_bytes + 1,
-        )
+        ws = self._response(request)
         writer = await ws.prepare(request)
         transport = request.transport
         if transport is None:  # gone during the handshake
@@ -128,7 +153,16 @@ class Service:
             transport=transport,
             is_lost=lambda: request.transport is None,
             drain=writer.drain,
+            session=Session(
+                max_subscriptions=self._settings.max_subscriptions,
+                offer=self._offer,
+                positions=self._positions,
+                connection_id=secrets.token_urlsafe(9),
+            ),
             hub=self._hub,
+            store=self._store,
+            positions=self._positions,
+            replayer=self._replayer,
             lingering=self._lingering,
             settings=self._settings,
         )
@@ -140,6 +174,19 @@ class Service:
         finally:
             del self._serving[connection]
         return ws
+
+    def _response(self, request: web.Request) -> "_Response":
+        size = self._settings.max_message_bytes
+        if self._settings.compression:
+            extension = deflate.accept(request.headers.getall("Sec-WebSocket-Extensions", ()))
+            if extension is not None:
+                request[_EXTENSION] = extension
+                size = deflate.max_deflated(size)
+        return _Response(
+            timeout=self._settings.close_timeout,
+            compress=_EXTENSION in request,
+            max_msg_size=size + 1,  # aiohttp's limit is exclusive
+        )
 
     def _is_client_id(self, text: str) -> bool:
         """Say whether a client_id is one that is served (CONN-1)."""
@@ -190,6 +237,32 @@ class Service:
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
+
+
+_EXTENSION = "Sec-WebSocket-Extensions"
+
+
+class _Response(web.WebSocketResponse):
+    """aiohttp's, but what cannot be inflated ends with the close code for that (ROB-2)."""
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        if isinstance(self.exception(), zlib.error):
+            code = WSCloseCode.INVALID_TEXT
+        return await super().close(code=code, message=message, drain=drain)
+
+
+async def _declare_extension(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Say what is true of the messages that the server deflates, where aiohttp took the offer.
+
+    aiohttp would echo any window, and declare no context takeover only where the client asks for that.
+    """
+    if _EXTENSION in response.headers:
+        response.headers[_EXTENSION] = request[_EXTENSION]
+
+
+def _tokens(settings: Settings) -> Tokens:
+    keys = [key.encode() for key in settings.token_keys]
+    return Tokens(keys or [secrets.token_bytes(MIN_KEY_BYTES)])
 
 
 def _segment(request: web.Request, number: int) -> str | None:

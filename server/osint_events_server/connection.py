@@ -1,26 +1,55 @@
-"""One WebSocket connection: its session, inbox and outbox on an aiohttp response.
+"""One WebSocket connection: its session, inbox and writer on an aiohttp response.
 
-What a client does wrong (ROB-2): malformed text is ignored, and said to the debug log alone. A binary message
-closes with 1003. aiohttp closes with 1002 what breaks RFC 6455, with 1007 what is no UTF-8, with 1009 what
-is over the limit. Who does not read what is sent is closed with 1013 or, reading nothing at all, aborted.
+What a client does wrong (ROB-2): malformed text is ignored, and said to the debug log, and to clients that
+negotiated `errors`. A binary message closes with 1003. aiohttp closes with 1002 what breaks RFC 6455, with
+1007 what is no UTF-8, with 1009 what is over the limit. Who does not read what is sent is closed with 4002
+(without `hello` 1013) or, reading nothing at all, aborted.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import IntEnum
 
 from aiohttp import WSCloseCode, WSMsgType, web
+from osint_events import Ping
 
+from osint_events_server import frames
+from osint_events_server.forms import Form
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
 from osint_events_server.inbox import Inbox
 from osint_events_server.linger import Lingering
-from osint_events_server.outbox import Outbox, OutboxFull
-from osint_events_server.session import Ignored, Send, Session, Subscribe
+from osint_events_server.liveness import Liveness
+from osint_events_server.outbox import Outbox
+from osint_events_server.positions import Positions
+from osint_events_server.replay import Replayer
+from osint_events_server.session import (
+    Command,
+    Confirm,
+    Ignored,
+    Negotiated,
+    Send,
+    Session,
+    Subscribe,
+    Unsubscribe,
+)
 from osint_events_server.settings import Settings
-from osint_events_server.throttle import TokenBucket
+from osint_events_server.store import EventStore, StoreUnavailable
+from osint_events_server.throttle import RateAbuse, RateLimit, TokenBucket
+from osint_events_server.writer import Writer
 
 _log = logging.getLogger(__name__)
+
+_PING_FRAME = Frames(b"\x89\x00")  # a control frame without payload (RFC 6455, section 5.5.2)
+
+
+class CloseCode(IntEnum):
+    """The protocol's own close codes."""
+
+    HEARTBEAT_TIMEOUT = 4001
+    SLOW_CONSUMER = 4002
+    RATE_ABUSE = 4003
 
 
 class Connection:
@@ -32,9 +61,16 @@ class Connection:
         transport: the connection's transport, to which ready frames are written.
         is_lost: whether the connection is gone, so that the transport is not to be touched any more.
         drain: waits until the transport's buffer is below its low-water mark again.
+        session: its protocol state.
         hub: where the connection subscribes.
+        store: says where a subscription begins.
+        positions: makes the tokens of confirmations.
+        replayer: replays what was missed.
         lingering: holds the socket where the client is likely to be still sending.
         settings: the limits.
+
+    Attributes:
+        send: write frames now, or queue them while the peer does not keep up; never wait (ROB-5).
 
     """
 
@@ -46,7 +82,11 @@ class Connection:
         transport: asyncio.Transport,
         is_lost: Callable[[], bool],
         drain: Callable[[], Awaitable[None]],
+        session: Session,
         hub: Hub["Connection"],
+        store: EventStore,
+        positions: Positions,
+        replayer: Replayer,
         lingering: Lingering,
         settings: Settings,
     ) -> None:
@@ -54,29 +94,45 @@ class Connection:
         self._ws = ws
         self._transport = transport
         self._is_lost = is_lost
-        self._drain = drain
+        self._session = session
         self._hub = hub
+        self._store = store
+        self._positions = positions
+        self._replayer = replayer
         self._lingering = lingering
-        self._write_timeout = settings.write_timeout
-        self._close_timeout = settings.close_timeout
+        self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._session = Session(max_subscriptions=settings.max_subscriptions)
+        self._is_deflated = bool(ws.compress)
+        now = self._loop.time()
+        self._bucket = TokenBucket(rate=settings.messages_per_second, burst=settings.burst, now=now)
         self._inbox = Inbox(
-            TokenBucket(rate=settings.messages_per_second, burst=settings.burst, now=self._loop.time()),
+            self._bucket,
             clock=self._loop.time,
             carry_out=self._carry_out,
             max_size=2 * settings.max_message_bytes,
         )
-        self._outbox = Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes)
-        _, self._high_water = transport.get_write_buffer_limits()
-        self._flushing: asyncio.Task[None] | None = None
+        self._rate_limit: RateLimit | None = None  # where the client is told
+        self._writer = Writer(
+            transport,
+            Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes),
+            drain=drain,
+            stall=settings.write_timeout,
+            give_up=self._give_up_reading,
+        )
+        self.send: Callable[[Sequence[Frames]], None] = self._writer.send
+        self._liveness = Liveness(
+            ping=self._ping, give_up=self._give_up_answering, interval=settings.ping_interval
+        )
+        self._features: frozenset[str] = frozenset()
+        self._pings = 0
         self._ending: tuple[int, str] | None = None
         self._reading = asyncio.timeout(None)
         self._is_open = True
 
     async def serve(self) -> None:
         """Carry out what the client sends, until the connection has ended."""
-        self._hub.connect(self)
+        self._hub.connect(self, deflated=self._is_deflated)
+        self._liveness.watch(self._transport)
         try:
             async with self._reading:
                 await self._read()
@@ -86,18 +142,19 @@ class Connection:
             self._is_open = False
             self._hub.disconnect(self)
             self._inbox.close()
-            self._outbox.clear()
+            self._liveness.stop()
+            self._writer.close()
         if self._ending is not None:
             await self._close(*self._ending)
         elif self._transport.get_write_buffer_size():
             # The client closed but may not read what it asked for: do not wait for ever.
-            self._loop.call_later(self._close_timeout, self.abort)
+            self._loop.call_later(self._settings.close_timeout, self.abort)
 
     async def _read(self) -> None:
         async for message in self._ws:
             match message.type:
                 case WSMsgType.TEXT:
-                    await self._inbox.take(message.data)
+                    await self._take(message.data)
                 case WSMsgType.BINARY:
                     self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
                     return
@@ -105,24 +162,6 @@ class Connection:
                     # aiohttp answered what breaks RFC 6455 or the limit with a close frame.
                     self._lingering.hold(self._transport)
                     return
-
-    def send(self, writes: Sequence[Frames]) -> None:
-        """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
-        transport = self._transport
-        if self._ending is not None or self._ws.closed or transport.is_closing():
-            return
-        for frames in writes:
-            # While nothing is being flushed, nothing waits.
-            if self._flushing is None and transport.get_write_buffer_size() <= self._high_water:
-                transport.write(frames.wire)
-                continue
-            try:
-                self._outbox.put(frames)
-            except OutboxFull:
-                self.end(WSCloseCode.TRY_AGAIN_LATER, "slow consumer")
-                return
-            if self._flushing is None:
-                self._flushing = self._loop.create_task(self._flush())
 
     def end(self, code: int, reason: str, *, flush: bool = False) -> None:
         """Begin to close the connection; it is aborted where the peer does not follow in time.
@@ -137,9 +176,7 @@ class Connection:
             return
         _log.info("%s: closing with %d, %s", self._client_id, code, reason)
         self._ending = (code, reason)
-        while flush and self._outbox:
-            self._transport.write(self._outbox.take().wire)
-        self._outbox.clear()
+        self._writer.close(flush=flush)
         # The closing handshake is for `serve` to read, and aiohttp lets one task read at a time.
         self._reading.reschedule(self._loop.time())
 
@@ -150,7 +187,7 @@ class Connection:
 
     async def _close(self, code: int, reason: str) -> None:
         try:
-            async with asyncio.timeout(self._close_timeout):
+            async with asyncio.timeout(self._settings.close_timeout):
                 await self._ws.close(code=code, message=reason.encode(), drain=False)
         except TimeoutError:
             _log.info("%s: no closing handshake in time", self._client_id)
@@ -158,35 +195,105 @@ class Connection:
             # Without effect where the closing handshake was completed; what is still buffered nobody reads.
             self.abort()
 
-    def _carry_out(self, text: str) -> None:
-        for command in self._session.receive(text):
+    def _give_up_reading(self, reason: str) -> None:
+        self.end(CloseCode.SLOW_CONSUMER if self._features else WSCloseCode.TRY_AGAIN_LATER, reason)
+
+    def _give_up_answering(self) -> None:
+        if "heartbeat" in self._features:
+            self.end(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat timeout")
+        else:
+            _log.info("%s: no sign of life", self._client_id)
+            self._transport.close()
+            self._loop.call_later(self._settings.close_timeout, self.abort)
+
+    def _ping(self) -> None:
+        if "heartbeat" in self._features:
+            self._pings += 1
+            self._writer.send_first(frames.message(Ping(type="ping", id=f"s{self._pings}")))
+        else:
+            self._writer.send_first(_PING_FRAME)
+
+    async def _take(self, text: str) -> None:
+        if self._is_deflated and len(text.encode()) > self._settings.max_message_bytes:
+            self.end(WSCloseCode.MESSAGE_TOO_BIG, "message too large")
+        elif self._rate_limit is None:
+            await self._inbox.take(text)
+        else:
+            await self._admit(text, self._rate_limit)
+
+    async def _admit(self, text: str, limit: RateLimit) -> None:
+        """Carry a message out or refuse it (FLW-3)."""
+        try:
+            seconds = limit.admit(self._loop.time())
+        except RateAbuse:
+            self.end(CloseCode.RATE_ABUSE, "too many messages")
+            return
+        if seconds:
+            await self._perform(self._session.rate_limited(text, seconds=seconds))
+        else:
+            await self._carry_out(text)
+
+    async def _carry_out(self, text: str) -> None:
+        await self._perform(self._session.receive(text))
+
+    async def _perform(self, commands: Iterable[Command]) -> None:
+        position = 0
+        for command in commands:
             match command:
-                case Subscribe(investigation_id):
-                    self._hub.subscribe(self, investigation_id)
-                case Send(frames):
-                    self.send((frames,))
+                case Subscribe():
+                    try:
+                        position = await self._subscribe(command)
+                    except StoreUnavailable as error:
+                        await self._perform(
+                            self._session.unavailable(
+                                command.investigation_id, ref=command.ref, retry_after=error.retry_after
+                            )
+                        )
+                        return
+                case Confirm():
+                    self._confirm(command, position)
+                case Unsubscribe(investigation_id):
+                    self._hub.unsubscribe(self, investigation_id)
+                case Negotiated(features):
+                    self._negotiate(features)
+                case Send(message, first=True):
+                    self._writer.send_first(message)
+                case Send(message):
+                    self._writer.send((message,))
                 case Ignored(code, detail):
                     _log.debug("%s: ignored, %s: %s", self._client_id, code, detail)
 
-    async def _flush(self) -> None:
-        """Move what waits to the transport as the peer reads."""
-        try:
-            while self._outbox and not self._transport.is_closing():
-                if self._transport.get_write_buffer_size() <= self._high_water:
-                    self._transport.write(self._outbox.take().wire)
-                elif not await self._drained():
-                    self.end(WSCloseCode.TRY_AGAIN_LATER, "stalled")
-        finally:
-            self._flushing = None
+    async def _subscribe(self, wanted: Subscribe) -> int:
+        """Subscribe at a position that nobody is ahead of, and return it (SUB-2, DEL-5)."""
+        after = wanted.after
+        if not self._hub.is_subscribed(self, wanted.investigation_id):
+            after = max(after, await self._store.head())
+        form = Form(wanted.scope, wanted.sequenced, self._is_deflated)
+        return self._hub.subscribe(self, wanted.investigation_id, form, after=after)
 
-    async def _drained(self) -> bool:
-        """Wait until the transport takes more; say whether it does. False means stalled or gone."""
-        # Never cancelled: aiohttp lets all who drain a connection wait for one future.
-        drain = asyncio.ensure_future(self._drain())
-        while True:
-            before = self._transport.get_write_buffer_size()
-            done, _ = await asyncio.wait((drain,), timeout=self._write_timeout)
-            if done:
-                return drain.exception() is None
-            if self._transport.get_write_buffer_size() >= before:
-                return False
+    def _confirm(self, wanted: Confirm, position: int) -> None:
+        confirmation = wanted.confirmation
+        if wanted.resume is None:
+            self._writer.send((confirmation.at(self._positions, position),))
+        elif isinstance(wanted.resume, int):
+            form = Form(wanted.scope, sequenced=True, deflated=self._is_deflated)
+            replay = self._replayer.replay(confirmation, form, after=wanted.resume, head=position)
+            self._writer.replay(replay)
+        else:
+            failed = confirmation.failed(self._positions, position, reason=wanted.resume)
+            self._writer.send((failed,))
+
+    def _negotiate(self, features: frozenset[str]) -> None:
+        """Use what was negotiated from now on."""
+        self._features = features
+        self._hub.spare(self)
+        if "heartbeat" in features:
+            self._writer.heartbeat = self._liveness.negotiate(timeout=self._settings.pong_timeout)
+        if "flow" in features:
+            self._writer.tells_pressure = True
+        if features & {"flow", "errors"}:
+            settings = self._settings
+            refusals = TokenBucket(
+                rate=settings.messages_per_second, burst=settings.burst, now=self._loop.time()
+            )
+            self._rate_limit = RateLimit(self._bucket, refusals)

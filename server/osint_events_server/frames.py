@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 _FIN_TEXT = 0x81  # FIN and opcode 1
 _MAX_7_BIT = 125
 _MAX_16_BIT = 65535
@@ -52,6 +54,28 @@ def update(investigation_id: str, data: bytes) -> bytes:
         _json_string(investigation_id),
         data,
     )
+
+
+def sequenced_update(
+    investigation_id: str, data: bytes, *, seq: int, prev: int, token: str, replayed: bool = False
+) -> bytes:
+    """Return the text of an `investigation_update` for who negotiated `replay` (RPL-2)."""
+    return (
+        b'{"type":"investigation_update","investigation_id":%b,"seq":%d,"prev":%d,"token":"%b"%b,"data":%b}'
+        % (
+            _json_string(investigation_id),
+            seq,
+            prev,
+            token.encode(),
+            b',"replayed":true' if replayed else b"",
+            data,
+        )
+    )
+
+
+def message(model: BaseModel) -> Frames:
+    """Return the frame of a message that is made from its model."""
+    return Frames(text_frame(model.model_dump_json().encode()))
 
 
 def join(frames: Iterable[bytes], *, limit: int = JOIN_BYTES) -> Iterator[Frames]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from osint_events_server.throttle import TokenBucket
 
@@ -27,7 +27,7 @@ class Inbox:
         bucket: TokenBucket,
         *,
         clock: Callable[[], float],
-        carry_out: Callable[[str], None],
+        carry_out: Callable[[str], Awaitable[None]],
         max_size: int,
     ) -> None:
         self._bucket = bucket
@@ -40,11 +40,14 @@ class Inbox:
         self._worker: asyncio.Task[None] | None = None
 
     async def take(self, text: str) -> None:
-        """Carry the message out now or in its turn. Returns when another one may be read."""
+        """Carry the message out now or in its turn. Returns when another one may be read.
+
+        It is not called again before it has returned.
+        """
         now = self._clock()
         due = now + self._bucket.take(now)
         if due <= now and self._worker is None:
-            self._carry_out(text)
+            await self._carry_out(text)
             return
         self._waiting.append((due, text))
         self._size += len(text) + _OVERHEAD
@@ -65,7 +68,7 @@ class Inbox:
                 due, text = self._waiting[0]
                 if (delay := due - self._clock()) > 0:
                     await asyncio.sleep(delay)
-                self._carry_out(text)
+                await self._carry_out(text)
                 self._waiting.popleft()
                 self._size -= len(text) + _OVERHEAD
                 self._room.set()

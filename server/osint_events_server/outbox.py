@@ -3,16 +3,13 @@
 The outbox holds what the transport could not take at once, so it is empty on a connection that keeps up. It
 knows frames and their order, and nothing of what they say.
 
-A replay does not go through it (RPL-5): it may be longer than any bound. Its owner waits until the outbox is
-empty and the transport has drained, writes one batch to the transport, and waits again. All that the outbox
-held, the confirmation among it, is then before the batch, and what is put later is after it. Live updates of
-an investigation that is being replayed are not put at all: they are in the store, where the replay will find
-them. The subscription turns live in the step, without an await, in which a read has found nothing more and no
-update beyond what was read was withheld meanwhile; from then on an update is put if its `seq` is higher than
-the replay's last. So nothing is lost between the two, and nothing comes twice.
+A replay has its place in the queue, but is not in it: it may be longer than any bound, and is fed to the
+transport as that drains (RPL-5). It counts as one message until its turn has come. What is put later, updates of
+the same investigation among it, waits behind it: so there is no gap, duplicate or reordering at its end.
 """
 
 from collections import deque
+from collections.abc import AsyncGenerator
 from enum import Enum
 from typing import Final
 
@@ -20,6 +17,10 @@ from osint_events_server.frames import JOIN_BYTES, Frames
 
 MAX_FIRST: Final = 64
 """Messages that may wait ahead of the others, beside the limits; being small, they do not count as bytes."""
+
+
+Replay = AsyncGenerator[Frames, None]
+"""Yields what is to be written, in the order in which it is."""
 
 
 class OutboxFull(Exception):
@@ -59,7 +60,7 @@ class Outbox:
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._queue: deque[Frames] = deque()
+        self._queue: deque[Frames | Replay] = deque()
         self._first: deque[Frames] = deque()
         self._messages = 0
         self._bytes = 0
@@ -107,17 +108,53 @@ class Outbox:
             raise OutboxFull
         self._first.append(frames)
 
+    def put_replay(self, replay: Replay) -> None:
+        """Queue a replay.
+
+        Raises:
+            OutboxFull: as many messages wait as may.
+
+        """
+        if self._is_full or self._messages >= self._max_messages:
+            self._is_full = True
+            raise OutboxFull
+        self._queue.append(replay)
+        self._messages += 1
+
+    def take_replay(self) -> Replay | None:
+        """Return the replay whose turn it is, and forget it; None where frames are to be written next."""
+        if self._first or not self._queue or isinstance(self._queue[0], Frames):
+            return None
+        self._messages -= 1
+        replay = self._queue.popleft()
+        assert not isinstance(replay, Frames)
+        return replay
+
+    def take_first(self) -> Frames | None:
+        """Return what was put first alone, and forget it; None where there is nothing."""
+        return self._first.popleft() if self._first else None
+
     def take(self, limit: int = JOIN_BYTES) -> Frames:
-        """Return what is to be written next in one go, and forget it. The outbox is not empty.
+        """Return what is to be written next in one go, and forget it. There is something, and no replay.
 
         Args:
             limit: bytes up to which frames are joined; what was put as one is never divided.
 
         """
-        parts = [self._pop()]
-        size = len(parts[0].wire)
-        while (upcoming := self._first or self._queue) and (size := size + len(upcoming[0].wire)) <= limit:
-            parts.append(self._pop())
+        parts: list[Frames] = []
+        size = 0
+        while upcoming := self._first or self._queue:
+            frames = upcoming[0]
+            if not isinstance(frames, Frames):
+                break
+            size += len(frames.wire)
+            if parts and size > limit:
+                break
+            parts.append(frames)
+            upcoming.popleft()
+            if upcoming is self._queue:
+                self._messages -= frames.messages
+                self._bytes -= len(frames.wire)
         if len(parts) == 1:
             return parts[0]
         return Frames(b"".join([part.wire for part in parts]), sum(part.messages for part in parts))
@@ -145,11 +182,3 @@ class Outbox:
         self._messages = 0
         self._bytes = 0
         self._is_full = False
-
-    def _pop(self) -> Frames:
-        if self._first:
-            return self._first.popleft()
-        frames = self._queue.popleft()
-        self._messages -= frames.messages
-        self._bytes -= len(frames.wire)
-        return frames

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from functools import reduce
 from operator import or_
+from typing import Self
 
-from osint_events import classify
+from osint_events.scopes import ScopeValue, scopes_of
 
 
 class Scope(IntEnum):
@@ -16,20 +17,14 @@ class Scope(IntEnum):
     ALL = 3
 
     @classmethod
-    def of_event(cls, data: Mapping[str, object]) -> "Scope":
+    def of_event(cls, data: Mapping[str, object]) -> Self:
         """Return the parts that an event belongs to, by its kind (LEG-1 to LEG-4, SCP-1)."""
-        kind = classify(data).kind or ""
-        if kind.startswith("task_"):
-            return cls.TASKS
-        if kind.startswith("investigation_"):
-            return cls.SUMMARY
-        task_id = data.get("task_id")
-        return cls.TASKS if isinstance(task_id, str) and task_id else cls.ALL
+        return cls.of_values(scopes_of(data) - {"all"})
 
     @classmethod
-    def of_values(cls, values: Iterable[str] | None) -> "Scope":
-        """Return the union of a subscribe message's valid values; all without any."""
-        return cls(reduce(or_, (_VALUES[value] for value in values or ("all",))))
+    def of_values(cls, values: Iterable[ScopeValue]) -> Self:
+        """Return the union of a scope's values, one at least."""
+        return cls(reduce(or_, (_VALUES[value] for value in values)))
 
 
-_VALUES = {"all": Scope.ALL, "tasks": Scope.TASKS, "summary": Scope.SUMMARY}
+_VALUES: dict[ScopeValue, Scope] = {"all": Scope.ALL, "tasks": Scope.TASKS, "summary": Scope.SUMMARY}

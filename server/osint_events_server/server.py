@@ -42,13 +42,14 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         except OSError as error:
             raise StartError(_cannot_listen(settings, error)) from error
         async with asyncio.TaskGroup() as tasks:
-            delivering = tasks.create_task(service.deliver())
+            working = [tasks.create_task(service.deliver()), tasks.create_task(service.keep_young())]
             try:
                 yield _url(settings, runner)
             finally:
                 await site.stop()
                 await service.close_connections()
-                delivering.cancel()
+                for task in working:
+                    task.cancel()
     finally:
         await runner.cleanup()
 

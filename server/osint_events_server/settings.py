@@ -15,6 +15,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from osint_events_server.tokens import MIN_KEY_BYTES
+
 ENV_PREFIX = "OSINT_EVENTS_"
 
 
@@ -44,6 +46,17 @@ class Settings(BaseSettings):
         "WARNING", description="Least severity that is logged, to standard error."
     )
 
+    compression: bool = Field(
+        default=False, description="Compress messages (permessage-deflate) for clients that offer it (CMP-1)."
+    )
+    token_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        repr=False,
+        description="Secrets of 32 bytes or more that replay tokens are signed with, the first one, and "
+        "verified, all of them (RPL-3), separated by commas; without any a random one serves until the end. "
+        "Better in the environment or the file, where other users do not see it.",
+    )
+
     max_message_bytes: int = Field(
         65536, ge=65536, description="Largest message taken from a client (ROB-4)."
     )
@@ -65,7 +78,13 @@ class Settings(BaseSettings):
         25,
         gt=0,
         description="Silence after which a connection is pinged; half as long again without a sign of life "
-        "ends it.",
+        "ends it where it has no `heartbeat`.",
+    )
+    pong_timeout: float = Field(
+        10,
+        gt=0,
+        description="Time after a ping without a sign of life, after which a connection with the "
+        "capability `heartbeat` is closed (HB-2).",
     )
     write_timeout: float = Field(
         10, gt=0, description="Time in which a peer reads nothing of what waits for it, and is ended."
@@ -77,11 +96,21 @@ class Settings(BaseSettings):
     history_events: int = Field(1000, ge=1, description="Events kept of one investigation.")
     history_ttl: float = Field(300, gt=0, description="Age up to which events and idempotency keys are kept.")
     history_bytes: int = Field(268435456, ge=0, description="Size of all events kept.")
+    max_replay_events: int = Field(
+        1000, ge=0, description="Events that a client may have missed and is still sent (RPL-4)."
+    )
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "token_keys", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("token_keys")
+    @classmethod
+    def _check_token_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(key.encode()) < MIN_KEY_BYTES for key in value):
+            raise ValueError(f"a key has {MIN_KEY_BYTES} bytes at least")  # and is not quoted
+        return value
 
     @field_validator("allowed_origins")
     @classmethod

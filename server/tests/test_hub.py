@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
+from osint_events_server.scope import Scope
 from osint_events_server.store import Event
 
 
@@ -31,7 +32,7 @@ class Recorder:
 
 
 def event(investigation_id: str, number: int) -> Event:
-    return Event(number, investigation_id, b'{"n":%d}' % number)
+    return Event(number, investigation_id, b'{"n":%d}' % number, Scope.ALL)
 
 
 @pytest.fixture(name="hub")

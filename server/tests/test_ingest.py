@@ -49,7 +49,11 @@ def test_an_event_is_kept_as_the_bytes_that_were_posted(ingest: Ingest) -> None:
 
 def test_many_events_are_the_lines_that_are_not_empty(ingest: Ingest) -> None:
     body = b'{"a": 1}\r\n\n  \n {"a":2}\n{"a":"\xe2\x80\xa8"}'
-    assert texts(ingest.events("x", body, content_type=NDJSON)) == (b'{"a": 1}', b'{"a":2}', b'{"a":"\xe2\x80\xa8"}')
+    assert texts(ingest.events("x", body, content_type=NDJSON)) == (
+        b'{"a": 1}',
+        b'{"a":2}',
+        b'{"a":"\xe2\x80\xa8"}',
+    )
 
 
 def test_one_bad_line_refuses_all_and_says_which(ingest: Ingest) -> None:
@@ -138,7 +142,10 @@ def test_bad_json_is_400(ingest: Ingest, body: str | bytes) -> None:
 def test_32_levels_of_nesting_are_taken(ingest: Ingest) -> None:
     event = nested(32).encode()
     assert texts(ingest.events("x", event, content_type=JSON)) == (event,)
-    assert injected(ingest.injection(b'{"investigation_id":"x","data":%b}' % event, content_type=JSON)) == ("x", event)
+    assert injected(ingest.injection(b'{"investigation_id":"x","data":%b}' % event, content_type=JSON)) == (
+        "x",
+        event,
+    )
 
 
 def test_the_size_of_the_message_is_limited_inclusively(ingest: Ingest) -> None:

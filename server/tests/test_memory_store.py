@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 import pytest
 from osint_events_server.scope import Scope
-from osint_events_server.store import Event, EventStore, Follower, Gap, IdempotencyConflict, Payload, PositionExpired
+from osint_events_server.store import (
+    Event,
+    EventStore,
+    Follower,
+    Gap,
+    IdempotencyConflict,
+    Payload,
+    PositionExpired,
+)
 from osint_events_server.store.memory import HistoryLimits, MemoryStore
 
 

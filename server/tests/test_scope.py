@@ -1,6 +1,7 @@
 """What part of an investigation an event belongs to (SCP-1)."""
 
 import pytest
+from osint_events.scopes import ScopeValue
 from osint_events_server.scope import Scope
 
 
@@ -32,7 +33,6 @@ def test_an_event_belongs_to_tasks_to_the_summary_or_to_both(data: dict[str, obj
 @pytest.mark.parametrize(
     ("values", "scope"),
     [
-        (None, Scope.ALL),
         (["all"], Scope.ALL),
         (["tasks"], Scope.TASKS),
         (["summary", "summary"], Scope.SUMMARY),
@@ -40,5 +40,5 @@ def test_an_event_belongs_to_tasks_to_the_summary_or_to_both(data: dict[str, obj
         (["summary", "all"], Scope.ALL),
     ],
 )
-def test_the_union_of_the_values_counts(values: list[str] | None, scope: Scope) -> None:
+def test_the_union_of_the_values_counts(values: list[ScopeValue], scope: Scope) -> None:
     assert Scope.of_values(values) is scope

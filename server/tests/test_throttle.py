@@ -110,7 +110,7 @@ class Done:
         self.texts: list[str] = []
         self._changed = asyncio.Event()
 
-    def add(self, text: str) -> None:
+    async def add(self, text: str) -> None:
         self.texts.append(text)
         self._changed.set()
 

@@ -93,6 +93,10 @@ class Follower(Protocol):
     Each step waits for events and returns all that are due, or says that some may be missing here.
     """
 
+    @property
+    def position(self) -> int:
+        """The number after which it follows."""
+
     def __aiter__(self) -> Self:
         """Return itself."""
 

@@ -190,7 +190,7 @@ class MemoryStore:
 
     def follow(self) -> "_Follower":
         """Follow what is appended from now on; see `EventStore.follow`."""
-        follower = _Follower(self._limits.backlog, forget=self._followers.discard)
+        follower = _Follower(self._limits.backlog, position=self._seq, forget=self._followers.discard)
         self._followers.add(follower)
         return follower
 
@@ -198,12 +198,17 @@ class MemoryStore:
 class _Follower:
     """What is due for one follower."""
 
-    def __init__(self, backlog: int, *, forget: Callable[["_Follower"], None]) -> None:
+    def __init__(self, backlog: int, *, position: int, forget: Callable[["_Follower"], None]) -> None:
         self._backlog = backlog
+        self._position = position
         self._forget = forget
         self._due: list[Event] = []
         self._fed = asyncio.Event()
         self._taken = asyncio.Event()
+
+    @property
+    def position(self) -> int:
+        return self._position
 
     async def room(self) -> None:
         """Wait until fewer than `backlog` events are due."""
