@@ -1,19 +1,91 @@
 """A running reference server, and how to make it emit."""
 
+import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import aiohttp
 import hypothesis
+import jsonschema_rs
 import pytest
+from osint_events import contract
 from osint_events_server.server import running
 from osint_events_server.settings import ENV_PREFIX, Settings
+from websockets.asyncio.client import ClientConnection, connect
 
 # The machines that run the tests may be busy: how long an example takes says nothing.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 Inject = Callable[[str, object], Awaitable[int]]
+
+
+class Client:
+    """A client that speaks messages. What it gets is held against the schemas of what it negotiated."""
+
+    def __init__(self, ws: ClientConnection) -> None:
+        self.ws = ws
+        self.negotiated = False
+
+    async def send(self, type_: str, **fields: object) -> None:
+        await self.ws.send(json.dumps({"type": type_, **fields}))
+
+    async def receive(self) -> Any:
+        """The next message."""
+        async with asyncio.timeout(10):
+            message = json.loads(await self.ws.recv())
+        self.negotiated = self.negotiated or message["type"] == "welcome"
+        name = f"negotiated_{message['type']}"
+        if not self.negotiated or name not in contract.schema_names():
+            name = message["type"]
+        error = next(jsonschema_rs.validator_for(contract.bundled(name)).iter_errors(message), None)
+        assert error is None, f"{message}: {error}"
+        return message
+
+    async def ask(self, type_: str, **fields: object) -> Any:
+        """Send a message, and return the next one that comes."""
+        await self.send(type_, **fields)
+        return await self.receive()
+
+    async def hello(self, *features: str, **fields: object) -> Any:
+        return await self.ask("hello", protocol=1, features=features, **fields)
+
+    async def subscribe(self, investigation_id: str, **fields: object) -> Any:
+        """Subscribe, and return the confirmation."""
+        confirmed = await self.ask("subscribe_investigation", investigation_id=investigation_id, **fields)
+        assert (confirmed["type"], confirmed["investigation_id"]) == (
+            "subscription_confirmed",
+            investigation_id,
+        ), confirmed
+        return confirmed
+
+    async def closed(self) -> int:
+        """Read on until the connection ends, and return the code of the server's close frame."""
+        async with asyncio.timeout(10):
+            await self.ws.wait_closed()
+        assert self.ws.close_code is not None
+        return self.ws.close_code
+
+
+Dial = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def dial(server: str) -> Dial:
+    """Connect to the test's server, and say hello where features are named."""
+
+    @asynccontextmanager
+    async def connected(*features: str, **options: Any) -> AsyncIterator[Client]:
+        async with connect(f"ws://{server}/ws/a", **options) as ws:
+            client = Client(ws)
+            if features:
+                assert (await client.hello(*features))["type"] == "welcome"
+            yield client
+
+    return connected
 
 
 @pytest.fixture(autouse=True)
