@@ -31,6 +31,8 @@ _CROWDED = 100
 _LONG_PAUSE = 5.0
 _LIFE_WITHIN = 10.0
 _LAST_TURNS = 10
+_BULKY = 2.0
+"""How much longer than a single event half a megabyte may take until the next of it arrives."""
 
 
 class _Ear:
@@ -56,7 +58,7 @@ class _Ear:
         self._model.ended(self._peer, self._clock())
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Running:
     """A script in execution."""
 
@@ -93,6 +95,7 @@ class Executor:
         self._rng = rng
         self._numbers = itertools.count()
         self._bystanders: _Running | None = None
+        self._in_progress: set[_Running] = set()
         self._busy_retries = _BUSY_RETRIES
         self.hurry = asyncio.Event()
         """Set when the time is over: long pauses end."""
@@ -136,6 +139,11 @@ class Executor:
             link.abort()
         await asyncio.sleep(TICK)  # transports close their sockets in the loop's next turns
 
+    @property
+    def suspects(self) -> bool:
+        """Whether a script in progress has shown findings already."""
+        return any(running.case.findings for running in self._in_progress)
+
     def leave(self, link: Link) -> None:
         """Close a connection that is not needed any more, and see to it that it ends."""
         link.close()
@@ -150,6 +158,7 @@ class Executor:
         """
         running = self._begin(script.title, script.salts)
         running.patience = patience
+        self._in_progress.add(running)
         try:
             async with asyncio.timeout(within):
                 for step in script.steps:
@@ -160,6 +169,7 @@ class Executor:
         except TimeoutError:
             running.case.cut_short = True
         finally:
+            self._in_progress.discard(running)
             for task in running.publishes:
                 task.cancel()
             await asyncio.gather(*running.publishes, return_exceptions=True)
@@ -310,7 +320,11 @@ class Executor:
         await peer.link.drain()
         if any(isinstance(step, s.Subscribe) and step.wait for step in steps):
             debts = [debt for _, debt in peer.unconfirmed]
+            before = self.ticker.seconds
             await self._until(running, lambda: not any(debt in peer.debts for debt in debts))
+            if not peer.may_end:
+                clause, took = running.case.disturber(peer), self.ticker.seconds - before
+                self._judge_delay(running, peer.name, "confirmed", took, clause)
 
     async def _pieces(self, running: _Running, step: s.Pieces) -> None:
         peer = self._peer(running, step.step.conn)
@@ -378,10 +392,18 @@ class Executor:
         before = self.ticker.seconds
         event = await self._emit(running, step)
         await self._until(running, lambda: all(debt.peer.stalled for debt in event.debts.values()))
-        took, limit = self.ticker.seconds - before, self.pace.prompt
-        if took > limit:
-            message = f"delivered {took:.2f} s after the publish, while another reader stalls"
-            running.case.find("delayed", message, "publisher", self.clock(), expected=f"within {limit:.2f} s")
+        self._judge_delay(running, "publisher", "delivered", self.ticker.seconds - before, "ROB-5")
+
+    def _judge_delay(
+        self, running: _Running, conn: str, what: str, seconds: float, clause: str | None, slack: float = 1.0
+    ) -> None:
+        """Judge what took `seconds` while another connection misbehaves, by the clause that protects it."""
+        limit = self.pace.prompt * slack
+        if clause is not None and seconds > limit:
+            doing = "stalls" if clause == "ROB-5" else "misbehaves"
+            message = f"{what} {seconds:.2f} s later, while another connection {doing}"
+            within = f"within {limit:.2f} s"
+            running.case.find("delayed", message, conn, self.clock(), clause=clause, expected=within)
 
     async def _emit(self, running: _Running, step: s.Publish) -> Event:
         case, at = running.case, self.clock()
@@ -467,7 +489,10 @@ class Executor:
             except TimeoutError:
                 pass
             if case.progressed_at != seen:
-                self.pace.measured(self.ticker.seconds - since)
+                silence = self.ticker.seconds - since
+                self.pace.measured(silence)
+                if any(peer.stalled for peer in case.peers):
+                    self._judge_delay(running, "publisher", "delivered", silence, "ROB-5", _BULKY)
                 seen, since = case.progressed_at, self.ticker.seconds
             limit = self.pace.deadline * running.patience
             if self.ticker.seconds - since <= limit:

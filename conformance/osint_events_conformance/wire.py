@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, Self
 from urllib.parse import quote
 
+from osint_events_conformance import values
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Close, Frame, Opcode
@@ -392,6 +393,10 @@ def _end(listener: Listener) -> None:
     listener.end()
 
 
+_SURELY_SHALLOW = 200
+"""Brackets in a message that cannot be nested too deeply."""
+
+
 class _NotJSON(ValueError):
     pass
 
@@ -422,6 +427,8 @@ def _parse(payload: bytes, *, binary: bool) -> Message:
         return Message(raw, None, "a binary frame")
     try:
         value = json.loads(raw, object_pairs_hook=pairs, parse_constant=_reject_constant)
+        if raw.count("[") + raw.count("{") > _SURELY_SHALLOW:
+            values.key(value)  # what is compared later must be walked, which takes more stack than reading
     except RecursionError:
         return Message(raw, None, "nested too deeply to be read")
     except ValueError as error:
