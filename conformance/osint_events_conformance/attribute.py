@@ -56,7 +56,7 @@ def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
     """The experiments that apply to a finding of a script, the most special first."""
     if finding.kind in SELF_EVIDENT:
         return
-    for make in _EXPERIMENTS:
+    for make in _DISTURBANCES if finding.kind == "delayed" else _EXPERIMENTS:
         for clause, *several in make(script.steps, finding):
             if script.steps not in several:
                 yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
@@ -308,6 +308,10 @@ _EXPERIMENTS: tuple[Callable[[Steps, Finding], Made], ...] = (
     _pings,
     _payloads,
 )
+
+
+_DISTURBANCES = (_stalls, _malformed)
+"""What may delay others."""
 
 
 def _without(steps: Steps, drop: Callable[[Step], bool]) -> Steps:

@@ -54,7 +54,7 @@ class Examiner:
         case, finding = suspicion.case, suspicion.finding
         if kind != "never_ended":  # which took long enough, and happened alone enough
             copies = [renamed(script, self._rng) for _ in range(_RERUNS)]
-            reruns = await self._run(copies, within=_RERUN_WITHIN)
+            reruns = await self._run(copies, kind, within=_RERUN_WITHIN)
             attempts = len(reruns)
             for rerun in reruns:
                 found = self._find(rerun, kind)
@@ -91,13 +91,13 @@ class Examiner:
         )
 
     async def _run(
-        self, scripts: Iterable[Script], *, patience: float = 1.0, within: float | None = None
+        self, scripts: Iterable[Script], sought: str, *, patience: float = 1.0, within: float | None = None
     ) -> list[Case]:
         """Run scripts side by side; but one after the other where they may disturb each other (ROB-1)."""
         scripts = list(scripts)
 
         def run(script: Script) -> Coroutine[Any, Any, Case]:
-            return self._executor.run(script, patience=patience, within=within)
+            return self._executor.run(script, patience=patience, within=within, sought=sought)
 
         if all(is_peaceful(script) for script in scripts):
             return await asyncio.gather(*map(run, scripts))
@@ -116,7 +116,7 @@ class Examiner:
         for index, (script, _, _) in enumerate(suspects):
             if self._executor.clock() > until:
                 break
-            [case] = await self._run([renamed(script, self._rng)])
+            [case] = await self._run([renamed(script, self._rng)], kind)
             if self._find(case, kind) is not None:
                 return index
         return 0
@@ -144,7 +144,7 @@ class Examiner:
     async def _comes_back(self, script: Script, kind: str) -> bool:
         """Whether a reduced script fails by itself, not by what another left behind."""
         await asyncio.sleep(_AFTERMATH)
-        [case] = await self._run([renamed(script, self._rng)], patience=_PATIENCE)
+        [case] = await self._run([renamed(script, self._rng)], kind, patience=_PATIENCE)
         return self._find(case, kind) is not None
 
     async def _first_failing(
@@ -154,7 +154,7 @@ class Examiner:
             if self._time_left() <= 0:
                 return None
             tried = [renamed(candidate, self._rng) for candidate in candidates[start : start + _SIDE_BY_SIDE]]
-            cases = await self._run(tried, patience=_PATIENCE)
+            cases = await self._run(tried, kind, patience=_PATIENCE)
             for one, case in zip(tried, cases, strict=True):
                 found = self._find(case, kind)
                 if found is not None:
@@ -167,7 +167,7 @@ class Examiner:
         if not planned or self._time_left() <= 0:
             return finding.clause
         scripts = [renamed(one, self._rng) for experiment in planned for one in experiment.scripts]
-        cases = iter(await self._run(scripts, patience=_PATIENCE))
+        cases = iter(await self._run(scripts, finding.kind, patience=_PATIENCE))
         for experiment in planned:
             results = [next(cases) for _ in experiment.scripts]
             if all(self._find(case, finding.kind) is None for case in results):

@@ -76,7 +76,7 @@ _UNREACHED = dict.fromkeys(
 _IDLE = 20.0
 """Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
 _CROWD = 12
-"""Scripts of a stage with findings after which the next ones wait less: all that counts is run again alone."""
+"""Scripts of a stage with findings after which the next ones wait less: what counts is run again alone."""
 _HASTE = 0.3
 _FOR_EXAMINING = 0.5
 """Share of the time that is left for that."""

@@ -19,7 +19,6 @@ from http import HTTPStatus
 from typing import Any, Protocol, Self
 from urllib.parse import quote
 
-from osint_events_conformance import values
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Close, Frame, Opcode
@@ -27,6 +26,8 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
+
+from osint_events_conformance import values
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """More than any server of this protocol sends (outbound events are at most 256 KiB): a bound, not a rule."""

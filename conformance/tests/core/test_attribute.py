@@ -35,7 +35,7 @@ def test_a_plain_script_calls_for_no_experiment() -> None:
     assert clauses("lost", *PLAIN) == []
 
 
-@pytest.mark.parametrize("kind", ["schema", "changed", "respelt", "bad_close", "older_ended", "delayed"])
+@pytest.mark.parametrize("kind", ["schema", "changed", "respelt", "bad_close", "older_ended"])
 def test_kinds_that_name_their_clause_themselves_call_for_none(kind: str) -> None:
     assert clauses(kind, CONNECT, s.Stall("a"), s.Resume("a"), OTHER, BAD, s.Close("b"), PUBLISH) == []
 
