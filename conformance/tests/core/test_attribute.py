@@ -40,6 +40,11 @@ def test_kinds_that_name_their_clause_themselves_call_for_none(kind: str) -> Non
     assert clauses(kind, CONNECT, s.Stall("a"), s.Resume("a"), OTHER, BAD, s.Close("b"), PUBLISH) == []
 
 
+def test_a_delay_is_laid_to_who_misbehaves_or_stalls_and_to_nothing_else() -> None:
+    assert clauses("delayed", CONNECT, s.Stall("a"), s.Resume("a"), OTHER, s.Close("b"), PUBLISH) == ["ROB-5"]
+    assert "CONN-6" not in clauses("delayed", CONNECT, OTHER, BAD, s.Close("b"), PUBLISH, conn="a")
+
+
 @pytest.mark.parametrize("kind", sorted(BY_KIND))
 def test_no_experiment_is_the_script_itself_and_each_keeps_its_salts(kind: str) -> None:
     steps = (CONNECT, OTHER, SUBSCRIBE, SUBSCRIBE, UNKNOWN, BAD, s.Stall("a"), s.Resume("a"), PUBLISH)
