@@ -34,6 +34,7 @@ from osint_events_conformance.script import (
     Together,
     connections,
     flat,
+    misbehaves,
     subscribe_text,
 )
 
@@ -55,7 +56,7 @@ def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
     """The experiments that apply to a finding of a script, the most special first."""
     if finding.kind in SELF_EVIDENT:
         return
-    for make in _EXPERIMENTS:
+    for make in _DISTURBANCES if finding.kind == "delayed" else _EXPERIMENTS:
         for clause, *several in make(script.steps, finding):
             if script.steps not in several:
                 yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
@@ -82,7 +83,6 @@ SELF_EVIDENT = frozenset(
         "changed",
         "broken_frame",
         "never_ended",
-        "delayed",
     }
 )
 """Kinds that name their clause by themselves."""
@@ -97,23 +97,19 @@ def _stalls(steps: Steps, _: Finding) -> Made:
 
 def _malformed(steps: Steps, finding: Finding) -> Made:
     """What the sender suffers is ROB-2; what others suffer is ROB-1, unless its mere end does it too."""
-    guilty = {step.conn for step in flat(steps) if isinstance(step, Say | Raw) and _misbehaves(step)}
+    guilty = {step.conn for step in flat(steps) if isinstance(step, Say | Raw) and misbehaves(step)}
     if finding.conn in guilty:
-        yield "ROB-2", _without(steps, _misbehaves)
+        yield "ROB-2", _without(steps, misbehaves)
     elif guilty:
         yield "ROB-1", _ended_instead(steps, Close), _ended_instead(steps, Abort)
     yield "ROB-1", _without(steps, lambda step: isinstance(step, Http))
-
-
-def _misbehaves(step: Step) -> bool:
-    return isinstance(step, Raw) or (isinstance(step, Say) and step.role == "malformed")
 
 
 def _ended_instead(steps: Steps, end: type[Close | Abort]) -> Steps:
     """The same with connections that end where they misbehaved."""
     made: list[Step] = []
     for step in steps:
-        if any(_misbehaves(one) for one in flat([step])):
+        if any(misbehaves(one) for one in flat([step])):
             made += [end(connections(step)[0]), Pause(0.1)]
         else:
             made.append(step)
@@ -235,7 +231,7 @@ def _all_ends(steps: Steps, finding: Finding) -> Made:
     """Connections that the script ends, or makes the server end."""
     clause = _clause_of_ends(steps, finding)
     if clause:
-        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort) or _misbehaves(step))
+        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort) or misbehaves(step))
 
 
 def _clause_of_ends(steps: Steps, finding: Finding) -> str | None:
@@ -312,6 +308,10 @@ _EXPERIMENTS: tuple[Callable[[Steps, Finding], Made], ...] = (
     _pings,
     _payloads,
 )
+
+
+_DISTURBANCES = (_stalls, _malformed)
+"""What may delay others."""
 
 
 def _without(steps: Steps, drop: Callable[[Step], bool]) -> Steps:

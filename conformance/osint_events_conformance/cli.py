@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import Coroutine
@@ -25,6 +26,9 @@ __all__ = ["execute", "main"]
 
 _INTERRUPTED = 130
 """What shells give a process that SIGINT ended: it is no verdict."""
+
+_BROKEN_PIPE = 141
+"""What shells give a process that SIGPIPE ended: it is no verdict either."""
 
 _EXIT_STATUS = """\b
 Exit status:
@@ -76,7 +80,19 @@ def _run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         raise _Interrupted("interrupted: there is no verdict") from None
 
 
-@click.group()
+class _Commands(click.Group):
+    """Commands that end as a Unix tool does when nobody reads what they print (`run … | head`)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush fails again
+            sys.exit(_BROKEN_PIPE)
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="osint-events", prog_name="osint-events-conformance")
 def main() -> None:
     """Tell whether a WebSocket endpoint speaks the investigation-events protocol."""

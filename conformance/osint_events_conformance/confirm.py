@@ -10,7 +10,7 @@ from osint_events_conformance.findings import BY_KIND, Finding
 from osint_events_conformance.progress import Confirmed, Progress
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import ConfirmedFinding, Phase
-from osint_events_conformance.script import Raw, Say, Script, Stall, flat
+from osint_events_conformance.script import Script, is_peaceful
 
 _EXAMINED_PER_KIND = 3
 _SHADOWS_PER_KIND = 4
@@ -21,6 +21,7 @@ _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
 _FOLLOWING = frozenset(
     {
+        "delayed",
         "stray",
         "replayed",
         "duplicate",
@@ -30,6 +31,8 @@ _FOLLOWING = frozenset(
         "fallback_lost",
     }
 )
+_DISTURBING = frozenset({"ROB-1", "ROB-5"})
+"""Clauses that a server breaks when scripts that run side by side suffer from each other."""
 _EXAMINING = 4.0
 """Seconds after the end in which suspicions are still taken up: none counts that was not run again."""
 
@@ -73,7 +76,9 @@ class Confirmer:
             if self._time_left() <= -_EXAMINING:
                 self.unexamined += len(members)
                 continue
-            script, case, finding = min(members, key=lambda member: len(member[0].steps))
+            members.sort(key=lambda member: len(member[0].steps))
+            hostile = len(members) > 1 and not any(is_peaceful(script) for script, _, _ in members)
+            script, case, finding = members[await self._examiner.culprit(members, kind) if hostile else 0]
             suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
             confirmed = await self._examiner.examine(suspicion)
             if not confirmed.flaky:
@@ -83,6 +88,8 @@ class Confirmer:
                 flaky.append(confirmed)
                 # Perhaps it suffered from what another script did beside it: try those that misbehave.
                 waiting.sort(key=_most_peaceful)
+        if any(one.clause in _DISTURBING for one in self.confirmed):
+            return  # what happens in company alone is what that clause says
         steady = {one.kind for one in self.confirmed}
         for confirmed in flaky:
             if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
@@ -107,7 +114,8 @@ class Confirmer:
         """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
         known = {one.clause for one in self.confirmed if one.kind == kind}
         later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
-        return BY_KIND[kind][0] in known or bool(known and later)
+        disturbed = not known.isdisjoint(_DISTURBING) and not any(is_peaceful(one) for one, _, _ in members)
+        return BY_KIND[kind][0] in known or disturbed or bool(known and later)
 
     def _keep(self, confirmed: ConfirmedFinding) -> None:
         known = {(one.kind, one.clause) for one in self.confirmed}
@@ -130,8 +138,4 @@ def _plainest(group: tuple[tuple[str, str], Members]) -> tuple[bool, int]:
 def _most_peaceful(group: tuple[tuple[str, str], Members]) -> bool:
     """Sort key: scripts that break rules or stall first."""
     _, members = group
-    return not any(
-        isinstance(step, Raw | Stall) or (isinstance(step, Say) and step.role == "malformed")
-        for script, _, _ in members
-        for step in flat(script.steps)
-    )
+    return all(is_peaceful(script) for script, _, _ in members)

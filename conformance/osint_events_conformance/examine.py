@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from osint_events_conformance.attribute import SELF_EVIDENT, Experiment, experiments
+from osint_events_conformance.attribute import SELF_EVIDENT, experiments
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import BY_KIND, Finding
 from osint_events_conformance.names import renamed
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import ConfirmedFinding, Phase
-from osint_events_conformance.script import Connect, Script, Step, Together, to_json
+from osint_events_conformance.script import Connect, Script, Step, Together, is_peaceful, to_json
 
 _RERUNS = 2
 _RERUN_WITHIN = 15.0
@@ -21,6 +22,10 @@ _REDUCTION = 2.5
 _PATIENCE = 0.25
 """How much of a deadline the many runs get that only make a known failure smaller."""
 _SIDE_BY_SIDE = 6
+_SCREENING = 6.0
+_RECOVERY = 0.1
+"""Seconds between two scripts of which one may disturb the other."""
+_AFTERMATH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,7 @@ class Examiner:
         case, finding = suspicion.case, suspicion.finding
         if kind != "never_ended":  # which took long enough, and happened alone enough
             copies = [renamed(script, self._rng) for _ in range(_RERUNS)]
-            reruns = await asyncio.gather(
-                *(self._executor.run(copy, within=_RERUN_WITHIN) for copy in copies)
-            )
+            reruns = await self._run(copies, kind, within=_RERUN_WITHIN)
             attempts = len(reruns)
             for rerun in reruns:
                 found = self._find(rerun, kind)
@@ -62,7 +65,9 @@ class Examiner:
         own = script.mode == "long" and kind not in SELF_EVIDENT
         clause = script.clause if own else finding.clause
         if reproduced and reproduced == attempts and script.mode != "long":
-            script, case, finding = await self._reduce(script, case, finding)
+            small, smaller_case, smaller_finding = await self._reduce(script, case, finding)
+            if is_peaceful(script) or await self._comes_back(small, kind):
+                script, case, finding = small, smaller_case, smaller_finding
             clause = await self._clause(script, finding)
         return ConfirmedFinding(
             clause,
@@ -85,6 +90,37 @@ class Examiner:
             mode=script.mode,
         )
 
+    async def _run(
+        self, scripts: Iterable[Script], sought: str, *, patience: float = 1.0, within: float | None = None
+    ) -> list[Case]:
+        """Run scripts side by side; but one after the other where they may disturb each other (ROB-1)."""
+        scripts = list(scripts)
+
+        def run(script: Script) -> Coroutine[Any, Any, Case]:
+            return self._executor.run(script, patience=patience, within=within, sought=sought)
+
+        if all(is_peaceful(script) for script in scripts):
+            return await asyncio.gather(*map(run, scripts))
+        cases = []
+        for script in scripts:
+            await asyncio.sleep(_RECOVERY)
+            cases.append(await run(script))
+        return cases
+
+    async def culprit(self, suspects: Sequence[tuple[Script, Case, Finding]], kind: str) -> int:
+        """The first of several misbehaving scripts that shows the finding alone; else 0.
+
+        Side by side each of them suffers from what one does.
+        """
+        until = self._executor.clock() + min(_SCREENING, self._time_left() / 3)
+        for index, (script, _, _) in enumerate(suspects):
+            if self._executor.clock() > until:
+                break
+            [case] = await self._run([renamed(script, self._rng)], kind)
+            if self._find(case, kind) is not None:
+                return index
+        return 0
+
     def _find(self, case: Case, kind: str) -> Finding | None:
         return next((finding for finding in case.findings if finding.kind == kind), None)
 
@@ -105,6 +141,12 @@ class Examiner:
                 size = max(size // 2, 1)
         return script, case, finding
 
+    async def _comes_back(self, script: Script, kind: str) -> bool:
+        """Whether a reduced script fails by itself, not by what another left behind."""
+        await asyncio.sleep(_AFTERMATH)
+        [case] = await self._run([renamed(script, self._rng)], kind, patience=_PATIENCE)
+        return self._find(case, kind) is not None
+
     async def _first_failing(
         self, candidates: list[Script], kind: str
     ) -> tuple[Script, Case, Finding] | None:
@@ -112,7 +154,7 @@ class Examiner:
             if self._time_left() <= 0:
                 return None
             tried = [renamed(candidate, self._rng) for candidate in candidates[start : start + _SIDE_BY_SIDE]]
-            cases = await asyncio.gather(*(self._executor.run(one, patience=_PATIENCE) for one in tried))
+            cases = await self._run(tried, kind, patience=_PATIENCE)
             for one, case in zip(tried, cases, strict=True):
                 found = self._find(case, kind)
                 if found is not None:
@@ -124,13 +166,13 @@ class Examiner:
         planned = list(experiments(script, finding))
         if not planned or self._time_left() <= 0:
             return finding.clause
-        cures = await asyncio.gather(*(self._cures(experiment, finding) for experiment in planned))
-        return next((one.clause for one, cured in zip(planned, cures, strict=True) if cured), finding.clause)
-
-    async def _cures(self, experiment: Experiment, finding: Finding) -> bool:
-        scripts = [renamed(one, self._rng) for one in experiment.scripts]
-        cases = await asyncio.gather(*(self._executor.run(one, patience=_PATIENCE) for one in scripts))
-        return all(self._find(case, finding.kind) is None for case in cases)
+        scripts = [renamed(one, self._rng) for experiment in planned for one in experiment.scripts]
+        cases = iter(await self._run(scripts, finding.kind, patience=_PATIENCE))
+        for experiment in planned:
+            results = [next(cases) for _ in experiment.scripts]
+            if all(self._find(case, finding.kind) is None for case in results):
+                return experiment.clause
+        return finding.clause
 
 
 def _portions(steps: tuple[Step, ...], size: int) -> Iterator[tuple[Step, ...]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from osint_events_conformance import script as s
-from osint_events_conformance import values
+from osint_events_conformance import values, verdicts
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import publishable
@@ -31,6 +31,8 @@ _CROWDED = 100
 _LONG_PAUSE = 5.0
 _LIFE_WITHIN = 10.0
 _LAST_TURNS = 10
+_BULKY = 2.0
+"""How much longer than a single event half a megabyte may take until the next of it arrives."""
 
 
 class _Ear:
@@ -56,7 +58,7 @@ class _Ear:
         self._model.ended(self._peer, self._clock())
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Running:
     """A script in execution."""
 
@@ -93,6 +95,7 @@ class Executor:
         self._rng = rng
         self._numbers = itertools.count()
         self._bystanders: _Running | None = None
+        self._in_progress: set[_Running] = set()
         self._busy_retries = _BUSY_RETRIES
         self.hurry = asyncio.Event()
         """Set when the time is over: long pauses end."""
@@ -136,35 +139,56 @@ class Executor:
             link.abort()
         await asyncio.sleep(TICK)  # transports close their sockets in the loop's next turns
 
+    @property
+    def suspects(self) -> bool:
+        """Whether a script in progress has shown findings already."""
+        return any(running.case.findings for running in self._in_progress)
+
     def leave(self, link: Link) -> None:
         """Close a connection that is not needed any more, and see to it that it ends."""
         link.close()
         link.hang_up_soon()
         self._left.add(link)
 
-    async def run(self, script: s.Script, *, patience: float = 1.0, within: float | None = None) -> Case:
+    async def run(
+        self,
+        script: s.Script,
+        *,
+        patience: float = 1.0,
+        within: float | None = None,
+        sought: str | None = None,
+    ) -> Case:
         """Execute one script and judge it. `patience` scales its deadlines.
 
-        After `within` seconds it is cut short, and what it found until then is kept. Raises
-        `TriggerFailed` where the trigger does not work at all.
+        It ends after the step that brought a finding of the kind `sought`. After `within` seconds it is
+        cut short, and what it found until then is kept. Raises `TriggerFailed` where the trigger does not
+        work at all.
         """
         running = self._begin(script.title, script.salts)
         running.patience = patience
+        self._in_progress.add(running)
         try:
             async with asyncio.timeout(within):
                 for step in script.steps:
-                    if running.answered:
-                        break
                     await self._step(running, step)
-                await self._settle(running, last=True)
+                    if running.answered or self._is_enough(running.case, sought):
+                        break
+                if not self._is_enough(running.case, sought):
+                    await self._settle(running, last=True)
         except TimeoutError:
             running.case.cut_short = True
         finally:
+            self._in_progress.discard(running)
             for task in running.publishes:
                 task.cancel()
             await asyncio.gather(*running.publishes, return_exceptions=True)
             self._hang_up(running)
         return running.case
+
+    def _is_enough(self, case: Case, sought: str | None) -> bool:
+        """Whether what was found makes the rest superfluous."""
+        kinds = {finding.kind for finding in case.findings}
+        return sought in kinds or (self.hurry.is_set() and bool(kinds))
 
     def _begin(self, title: str, salts: tuple[str, str] = ("", "")) -> _Running:
         changed = asyncio.Event()
@@ -310,7 +334,11 @@ class Executor:
         await peer.link.drain()
         if any(isinstance(step, s.Subscribe) and step.wait for step in steps):
             debts = [debt for _, debt in peer.unconfirmed]
+            before = self.ticker.seconds
             await self._until(running, lambda: not any(debt in peer.debts for debt in debts))
+            if not peer.may_end:
+                clause, took = running.case.disturber(peer), self.ticker.seconds - before
+                self._judge_delay(running.case, peer.name, took, clause, self.pace.prompt)
 
     async def _pieces(self, running: _Running, step: s.Pieces) -> None:
         peer = self._peer(running, step.step.conn)
@@ -378,10 +406,19 @@ class Executor:
         before = self.ticker.seconds
         event = await self._emit(running, step)
         await self._until(running, lambda: all(debt.peer.stalled for debt in event.debts.values()))
-        took, limit = self.ticker.seconds - before, self.pace.prompt
-        if took > limit:
-            message = f"delivered {took:.2f} s after the publish, while another reader stalls"
-            running.case.find("delayed", message, "publisher", self.clock(), expected=f"within {limit:.2f} s")
+        self._judge_delivery(running, self.ticker.seconds - before)
+
+    def _judge_delivery(self, running: _Running, seconds: float, slack: float = 1.0) -> None:
+        """Judge a delivery that took `seconds` while another reader stalls."""
+        self._judge_delay(running.case, "publisher", seconds, "ROB-5", self.pace.prompt * slack)
+
+    def _judge_delay(self, case: Case, conn: str, seconds: float, clause: str | None, limit: float) -> None:
+        """Judge what took `seconds` while another connection misbehaves, by the clause that protects it."""
+        if clause is not None and seconds > limit:
+            what = "not delivered" if conn == "publisher" else "not confirmed"
+            doing = "stalls" if clause == "ROB-5" else "misbehaves"
+            message = f"{what} within {seconds:.2f} s, while another connection {doing}"
+            case.find("delayed", message, conn, self.clock(), clause=clause, expected=f"within {limit:.2f} s")
 
     async def _emit(self, running: _Running, step: s.Publish) -> Event:
         case, at = running.case, self.clock()
@@ -394,6 +431,10 @@ class Executor:
         finally:
             accepted = answer.accepted if answer else None
             self.model.published(event, accepted=accepted, at=self.clock())
+        if answer.accepted is None and any(peer.stalled for peer in case.peers):
+            waiting = [peer for peer in verdicts.subscribers(event) if not peer.has_stalled]
+            if any(peer not in event.received for peer in waiting):
+                self._judge_delivery(running, self.clock() - at)
         if answer.accepted is not True:
             case.refused_payloads += 1
             case.log(self.clock(), "publisher", "*", answer.detail)
@@ -447,9 +488,20 @@ class Executor:
 
     async def _caught_up(self, running: _Running) -> None:
         """Wait until all that was published is delivered."""
-        await asyncio.gather(*running.publishes)
+        before = self.ticker.seconds
+        events = await asyncio.gather(*running.publishes)
         running.publishes.clear()
         await self._collect(running)
+        if any(peer.stalled for peer in running.case.peers):
+            # A server may answer the publisher late; what counts is when the event arrives.
+            delays = [
+                at - event.started
+                for event in events
+                for peer, at in event.received.items()
+                if not peer.has_stalled
+            ]
+            took = min(max(delays, default=0.0), self.ticker.seconds - before)
+            self._judge_delivery(running, took, _BULKY)
 
     async def _collect(self, running: _Running) -> None:
         if not await self._until(running, lambda: running.case.settled):

@@ -218,6 +218,8 @@ def _broken(kit: Kit, ids: list[str], values: list[Any]) -> Iterator[Scenario]:
 def _mutated(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.randint(1, 3)):
+        if not changed:
+            break  # of nothing nothing can be changed
         where = rng.randrange(len(changed))
         match rng.randrange(4):
             case 0:

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal
 
 from osint_events_conformance import values, verdicts
@@ -316,15 +317,26 @@ class Model:
             self._delivered(peer, event, text)
 
     def _match(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
-        """The published event that this is; of equal ones the one that is owed, else the latest new one."""
+        """The published event that this is.
+
+        Of equal ones the one that is owed; else one since the subscribe, a new one or, for want of that,
+        one that it got already; else one from before.
+        """
         data = text.value["data"]
         found = investigation.by_key.get(self._key(text.message), [])
         if data.get("investigation_id") == investigation.id:  # the server may have added it
             bare = {name: value for name, value in data.items() if name != "investigation_id"}
             found = found + investigation.by_key.get(values.key(bare), [])
         owed = min((event for event in found if peer in event.debts), key=_order, default=None)
-        new = next((event for event in reversed(found) if peer not in event.received), None)
-        return owed or new or (found[-1] if found else None)
+        if owed is not None:
+            return owed
+        subscription = peer.subscriptions.get(investigation.id)
+        since = -1.0 if subscription is None else subscription.sent_at - self.in_flight
+        recent = [event for event in found if event.started >= since]
+        new = (event for event in reversed(recent) if peer not in event.received)
+        again = (event for event in reversed(recent) if peer in event.received)
+        old = (event for event in reversed(found) if peer not in event.received)
+        return next(chain(new, again, old, reversed(found)), None)
 
     def _observed(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """An event that the checker did not write: whoever else was subscribed is owed it as well.

@@ -11,6 +11,8 @@ TICK = 0.02
 _SHORTEST_DEADLINE = 1.0
 _ROUND_TRIPS_TO_A_DEADLINE = 25
 _SLOWEST_TO_A_DEADLINE = 5
+_LONGEST_FROM_SLOWEST = 6.0
+"""Seconds: a server that hung once for long is not given several times that from then on."""
 _SHORTEST_GRACE = 0.03
 _LONGEST_GRACE = 1.0
 
@@ -38,7 +40,7 @@ class Pace:
         wait = max(
             _SHORTEST_DEADLINE,
             _ROUND_TRIPS_TO_A_DEADLINE * self.round_trip,
-            _SLOWEST_TO_A_DEADLINE * self.slowest,
+            min(_SLOWEST_TO_A_DEADLINE * self.slowest, _LONGEST_FROM_SLOWEST),
         )
         return wait * self.scale
 

@@ -133,6 +133,13 @@ class Case:
         """Whether nothing is owed now."""
         return all(peer.stalled or not peer.debts for peer in self.peers)
 
+    def disturber(self, peer: Peer) -> str | None:
+        """The clause that forbids what another connection does here to harm this one, if one does."""
+        others = [other for other in self.peers if other is not peer]
+        if any(other.stalled for other in others):
+            return "ROB-5"
+        return "ROB-1" if any(other.may_end and not other.superseded for other in others) else None
+
     def log(self, at: float, conn: str, direction: Literal[">", "<", "*"], text: str) -> None:
         """Keep what went over the wire, for the report; the oldest half goes when it grows long."""
         if len(self.wire) >= _KEPT_WIRE:

@@ -46,6 +46,7 @@ from osint_events_conformance.script import (
     Step,
     Subscribe,
     flat,
+    is_peaceful,
 )
 from osint_events_conformance.settings import Settings, redacted_url
 from osint_events_conformance.suite import Kit, event, subscriber
@@ -74,6 +75,14 @@ _UNREACHED = dict.fromkeys(
 """Why a clause has no case, where nothing else says so."""
 _IDLE = 20.0
 """Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
+_CROWD = 12
+"""Scripts of a stage with findings after which the next ones wait less: what counts is run again alone."""
+_HASTE = 0.3
+_FOR_EXAMINING = 0.5
+"""Share of the time that is left for that."""
+_WORST = 5.0
+"""Seconds that long scripts take to send what waits for their stalled readers."""
+_LOOK = 0.1
 _OVERTIME = 2.0
 """Seconds that a script may go on after the time is over."""
 _STOPPING = frozenset(
@@ -194,6 +203,7 @@ class Run:
             detail = next(entry.text for entry in reversed(cases[0].wire) if entry.conn == "publisher")
             raise CannotTest(f"the trigger does not work: {detail}")
         self._count("smoke", list(zip(scripts, cases, strict=True)), time.monotonic() - before)
+        self._progress(PhaseEnded(self._phase_result("smoke")))
         if not any(case.findings for case in cases):
             self._pace.slowest = 0.0
             return
@@ -247,10 +257,12 @@ class Run:
                 if not made:
                     self._reasons[check.clause] = "nothing makes the server emit; --inject does"
             scripts += made
-        for script in scripts:
-            if script.mode == "long":
-                self._long.append(asyncio.create_task(self._long_script(script)))
-        await self._phase("coverage", scripts)
+        # First what is peaceful: what it suffers is nobody else's doing. Whoever stalls for long comes last.
+        peaceful = [script for script in scripts if is_peaceful(script)]
+        hostile = [script for script in scripts if not is_peaceful(script)]
+        self._begin_long(peaceful)
+        await self._phase("coverage", peaceful, hostile)
+        self._begin_long(hostile)
 
     async def _drawn(self) -> None:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
@@ -265,12 +277,15 @@ class Run:
             return drawn, list(generate.scenarios(kit, examples // 6)) if payloads else []
 
         before = time.monotonic()
-        drawn, scenarios = await asyncio.to_thread(draw)
+        (drawn, scenarios), _ = await asyncio.gather(asyncio.to_thread(draw), self._first_of_long())
+        if self._broken and not self.settings.patient:
+            self._tally.notes.append(_LEFT_OUT)
+            return
         seconds = time.monotonic() - before
         if not self._trigger.can_emit:
             drawn = [script for script in drawn if not suite.publishes(script)]
         await self._phase("fuzz", drawn)
-        next(one for one in self._tally.phases if one.name == "fuzz").seconds += seconds
+        self._phase_result("fuzz").seconds += seconds
         await self._phase("stateful", scenarios)
 
     async def _idle(self) -> None:
@@ -300,6 +315,24 @@ class Run:
         if self._model.seen_types["investigation_update"] == before:
             raise CannotTest(f"no event was seen within {seconds:g} s, and nothing makes the server emit one")
 
+    def _begin_long(self, scripts: list[Script]) -> None:
+        long = (script for script in scripts if script.mode == "long")
+        self._long += [asyncio.create_task(self._long_script(script)) for script in long]
+
+    async def _first_of_long(self) -> None:
+        """Wait until the long scripts have done their worst, which is soon.
+
+        What they bring to light must be known before others that run beside them are blamed for it.
+        """
+        until = time.monotonic() + min(_WORST, self._time_left() / 2)
+        while time.monotonic() < until and not all(task.done() for task in self._long):
+            if self._executor.suspects:
+                break
+            await asyncio.sleep(_LOOK)
+        if self._executor.suspects or any(task.result()[1].findings for task in self._long if task.done()):
+            self._executor.hurry.set()
+            await self._finish_long()
+
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
 
@@ -319,19 +352,31 @@ class Run:
         self._count("coverage", runs, time.monotonic() - before)
         await self._confirmer.confirm("coverage", runs)
 
-    async def _phase(self, name: Phase, scripts: list[Script]) -> None:
+    async def _phase(self, name: Phase, *stages: list[Script]) -> None:
+        """Run the scripts of one stage after the other."""
+        self._progress(PhaseBegan(name, sum(len(scripts) for scripts in stages)))
+        for scripts in stages:
+            self._keywords.add(scripts)
+            await self._stage(name, scripts)
+        self._progress(PhaseEnded(self._phase_result(name)))
+
+    async def _stage(self, name: Phase, scripts: list[Script]) -> None:
         """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
-        self._progress(PhaseBegan(name, len(scripts)))
-        self._keywords.add(scripts)
         before = time.monotonic()
+        failed = 0
         beside = asyncio.Semaphore(self.settings.workers)
         runs: list[tuple[Script, Case]] = []
 
         async def one(script: Script) -> None:
             needed = sum(isinstance(step, Connect) for step in flat(script.steps))
             async with beside, self._connections.take(needed):
-                if self._time_left() > 0:
-                    case = await self._executor.run(script, within=self._time_left() + _OVERTIME)
+                nonlocal failed
+                crowd = failed >= _CROWD
+                if self._time_left() > (_FOR_EXAMINING * self.settings.max_time if crowd else 0):
+                    patience = _HASTE if crowd else 1.0
+                    within = self._time_left() + _OVERTIME
+                    case = await self._executor.run(script, patience=patience, within=within)
+                    failed += bool(case.findings)
                     runs.append((script, case))
                     self._progress(ScriptEnded(case.cases.total() + 1))
                     if case.findings:
@@ -354,14 +399,17 @@ class Run:
             if case.cases and not case.cut_short:
                 counts[script.clause] += 1
             self._tally.refused_payloads += case.refused_payloads
+        result = self._phase_result(phase)
+        result.cases += counts.total() - before
+        result.scripts += len(runs)
+        result.seconds += seconds
+
+    def _phase_result(self, phase: Phase) -> PhaseResult:
         result = next((one for one in self._tally.phases if one.name == phase), None)
         if result is None:
             result = PhaseResult(phase)
             self._tally.phases.append(result)
-        result.cases += counts.total() - before
-        result.scripts += len(runs)
-        result.seconds += seconds
-        self._progress(PhaseEnded(result))
+        return result
 
     # Odds and ends
 

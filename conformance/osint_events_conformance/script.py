@@ -259,6 +259,16 @@ def connections(step: Step) -> tuple[str, ...]:
             return (step.conn,)
 
 
+def misbehaves(step: Step) -> bool:
+    """Whether the step sends what is malformed, so that its connection may be ended."""
+    return isinstance(step, Raw) or (isinstance(step, Say) and step.role == "malformed")
+
+
+def is_peaceful(script: Script) -> bool:
+    """Whether nothing in the script could be an excuse to disturb others (ROB-1, ROB-5)."""
+    return not any(isinstance(step, Stall | Http) or misbehaves(step) for step in flat(script.steps))
+
+
 def flat(steps: Iterable[Step]) -> Iterable[Step]:
     """Every step, with those inside `Together` and `Pieces` too."""
     for step in steps:

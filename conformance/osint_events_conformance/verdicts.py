@@ -109,7 +109,7 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float) -> 
     case = peer.case
     code = close.code if close is not None else None
     shown = f"with code {code}" if how is Ended.CLOSE_FRAME else "by dropping TCP"
-    if peer.malformed and peer.superseded:
+    if peer.superseded and (peer.malformed or case.disturber(peer)):
         return  # either may be the reason
     if peer.malformed:
         clause = next((clause for clause in peer.malformed if clause == "ROB-3"), "")

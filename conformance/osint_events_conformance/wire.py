@@ -27,6 +27,8 @@ from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
+from osint_events_conformance import values
+
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """More than any server of this protocol sends (outbound events are at most 256 KiB): a bound, not a rule."""
 
@@ -392,6 +394,10 @@ def _end(listener: Listener) -> None:
     listener.end()
 
 
+_SURELY_SHALLOW = 200
+"""Brackets in a message that cannot be nested too deeply."""
+
+
 class _NotJSON(ValueError):
     pass
 
@@ -422,6 +428,8 @@ def _parse(payload: bytes, *, binary: bool) -> Message:
         return Message(raw, None, "a binary frame")
     try:
         value = json.loads(raw, object_pairs_hook=pairs, parse_constant=_reject_constant)
+        if raw.count("[") + raw.count("{") > _SURELY_SHALLOW:
+            values.key(value)  # what is compared later must be walked, which takes more stack than reading
     except RecursionError:
         return Message(raw, None, "nested too deeply to be read")
     except ValueError as error:

@@ -31,7 +31,7 @@ class SubscribesLate(Server):
             )
 
 
-@fault("SUB-2", subtle=True)
+@fault("DEL-1", subtle=True)
 class LosesNonBmpSubscriptions(Server):
     """Confirms an id with a character beyond the BMP, and never finds the subscription again."""
 
@@ -43,7 +43,7 @@ class LosesNonBmpSubscriptions(Server):
             super().add(peer, investigation_id)
 
 
-@fault("SUB-2", subtle=True)
+@fault("DEL-1", subtle=True)
 class TrimsStoredIds(Server):
     """Confirms an id as it came, and subscribes to it without the spaces around it."""
 
@@ -54,7 +54,7 @@ class TrimsStoredIds(Server):
         super().add(peer, investigation_id.strip() or investigation_id)
 
 
-@fault("SUB-2", subtle=True)
+@fault("DEL-1", subtle=True)
 class CutsStoredIds(Server):
     """Confirms an id as it came, and subscribes to its first 254 characters."""
 
@@ -65,7 +65,7 @@ class CutsStoredIds(Server):
         super().add(peer, investigation_id[:254])
 
 
-@fault("SUB-2", subtle=True)
+@fault("DEL-1", subtle=True)
 class LosesPipelinedSubscriptions(Server):
     """Confirms every subscribe, but of those within 1 ms only the first becomes effective."""
 

@@ -35,9 +35,14 @@ def test_a_plain_script_calls_for_no_experiment() -> None:
     assert clauses("lost", *PLAIN) == []
 
 
-@pytest.mark.parametrize("kind", ["schema", "changed", "respelt", "bad_close", "older_ended", "delayed"])
+@pytest.mark.parametrize("kind", ["schema", "changed", "respelt", "bad_close", "older_ended"])
 def test_kinds_that_name_their_clause_themselves_call_for_none(kind: str) -> None:
     assert clauses(kind, CONNECT, s.Stall("a"), s.Resume("a"), OTHER, BAD, s.Close("b"), PUBLISH) == []
+
+
+def test_a_delay_is_laid_to_who_misbehaves_or_stalls_and_to_nothing_else() -> None:
+    assert clauses("delayed", CONNECT, s.Stall("a"), s.Resume("a"), OTHER, s.Close("b"), PUBLISH) == ["ROB-5"]
+    assert "CONN-6" not in clauses("delayed", CONNECT, OTHER, BAD, s.Close("b"), PUBLISH, conn="a")
 
 
 @pytest.mark.parametrize("kind", sorted(BY_KIND))

@@ -179,3 +179,9 @@ def test_every_drawn_script_has_salts_of_its_own() -> None:
     salts = [script.salts for script in (*fuzz(), *scenarios())]
     assert len(set(salts)) == len(salts)
     assert all(word and digits for word, digits in salts)
+
+
+def test_a_message_can_be_changed_down_to_nothing() -> None:
+    changed = [generate._mutated(b"{}", random.Random(seed)) for seed in range(2000)]
+    assert b"" in changed
+    assert len(set(changed)) > 500

@@ -136,6 +136,31 @@ def test_an_event_that_comes_twice_is_a_duplicate() -> None:
     assert w.found == [("duplicate", "DEL-1")]
 
 
+def test_a_second_copy_is_no_old_event_where_an_equal_one_is_older_than_the_subscribe() -> None:
+    w = World()
+    first = w.subscriber("first")
+    w.publish()
+    w.deliver(first)
+    w.tick(1.0)
+    late = w.subscriber("late")
+    w.publish()
+    w.deliver(first)
+    w.deliver(late)
+    w.deliver(late)
+    assert w.kinds == ["duplicate"]
+
+
+def test_an_old_event_is_replayed_also_where_an_equal_one_is_owed_later() -> None:
+    w = World()
+    first = w.subscriber("first")
+    w.publish()
+    w.deliver(first)
+    w.tick(1.0)
+    late = w.subscriber("late")
+    w.deliver(late)
+    assert w.kinds == ["replayed"]
+
+
 def test_one_copy_for_each_connection_is_no_duplicate() -> None:
     w = World()
     a, b = w.subscriber("a"), w.subscriber("b")

@@ -194,3 +194,23 @@ def test_subscribe_text_puts_unknown_fields_after_the_known_ones() -> None:
 def test_what_is_no_base64_is_refused() -> None:
     with pytest.raises(ValueError, match="no step"):
         s.from_json({"step": "ping", "conn": "a", "data": {"base64": "!"}})
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        s.Stall("a"),
+        s.Raw("a", b"x"),
+        s.Http(b"GET"),
+        s.Say("a", b"{", "malformed"),
+        s.Pieces(s.Say("a", b"{", "malformed"), (1,), "fragments"),
+        s.Together((s.Say("a", b"{", "malformed"),)),
+    ],
+)
+def test_what_misbehaves_or_stalls_is_not_peaceful(step: s.Step) -> None:
+    assert not s.is_peaceful(s.Script("t", (s.Connect("a", "a"), step), "SUB-1"))
+
+
+def test_unknown_messages_and_ends_are_peaceful() -> None:
+    steps = (s.Connect("a", "a"), s.Say("a", b'{"type": "x"}', "unknown"), s.Abort("a"))
+    assert s.is_peaceful(s.Script("t", steps, "SUB-1"))
