@@ -30,6 +30,7 @@ SCRIPTS = (
     "generated/generate.py",
     "generated/contract_generator",
     "conformance/measure",
+    "server/measure",
 )
 
 # The versions that are supported, and whichever one runs this file, so that something always runs.
@@ -119,6 +120,13 @@ def false_alarms(session: nox.Session) -> None:
     """Judge the reference server 200 times, four at a time; goes on where it was ended (for hours)."""
     install(session, "build", "server", "conformance", editable=False)
     session.run("python", "conformance/measure/false_alarms.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Have 200 clients come and go for ten minutes: nothing may be lost (-- --seconds N, --clients N)."""
+    install(session, "build", "server", "client", editable=False)
+    session.run("python", "server/measure/soak.py", "--json=reports/soak.json", *session.posargs)
 
 
 @nox.session
