@@ -36,6 +36,10 @@ Exit status:
 """
 
 
+class _UsageError(click.ClickException):
+    exit_code = 2
+
+
 @click.group(epilog=_EXIT_STATUS)
 @click.version_option(package_name="osint-events", prog_name="osint-events-client")
 def main() -> None:
@@ -99,7 +103,7 @@ def listen(
     try:
         client = connect(url, investigations, scope=scope or None, tokens=tokens, auth_token=token)
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise _UsageError(terminal.printable(str(error))) from error
     with ExitStack() as stack:
         show = _shown_as_json if as_json else stack.enter_context(_Screen()).show
         try:

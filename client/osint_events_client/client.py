@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import websockets
 from osint_events import HelloClient
@@ -119,10 +119,14 @@ class _Endpoint:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        if parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.port == 0:
+        if parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.fragment or not _has_port(parts):
             raise ValueError(f"{self.url}: not an address like ws://127.0.0.1:8000/ws")
         if not re.fullmatch("[A-Za-z0-9_-]{1,100}", self.name):
             raise ValueError(f"{self.name}: a name has 1 to 100 of the characters A-Z, a-z, 0-9, _ and -")
+
+    def refused(self, error: Exception) -> CannotConnect:
+        """Give the error that says, in one line, that there is no connection."""
+        return CannotConnect(f"cannot connect to {self.url}: {_said(error)}")
 
     async def open(self) -> ClientConnection:
         """Make a connection with a client_id of its own."""
@@ -188,7 +192,7 @@ class Client:
         try:
             connection = await self._endpoint.open()
         except (OSError, websockets.InvalidHandshake) as error:
-            raise CannotConnect(_said(error)) from error
+            raise self._endpoint.refused(error) from error
         self._running = asyncio.create_task(self._run(connection), name=_NAME)
         return self
 
@@ -288,7 +292,7 @@ class Client:
                 return await self._endpoint.open()
             except (OSError, websockets.InvalidHandshake) as error:
                 if _is_final(error):
-                    raise CannotConnect(_said(error)) from error
+                    raise self._endpoint.refused(error) from error
                 _log.warning("cannot connect: %s", _said(error))
 
     async def _carry_out(self, connection: ClientConnection, commands: Iterable[Command]) -> None:
@@ -325,6 +329,14 @@ class Client:
 
 class _Silent(Exception):
     """The server neither reads nor answers."""
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Tell whether the port is one, or the scheme's own; urllib looks at it when it is asked."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _end_of(closed: websockets.ConnectionClosed) -> tuple[int, str]:

@@ -198,9 +198,8 @@ class Session:
                 return []
             parsed = parse_negotiated_server_message(used(message, self.features))
         except (MalformedMessage, ValidationError) as error:
-            _log.warning(
-                "a message of the server is not valid and was ignored: %s", " ".join(str(error).split())
-            )
+            said = error.detail if isinstance(error, MalformedMessage) else _first(error)
+            _log.warning("a message of the server is not valid and was ignored: %s", said)
             return []
         return list(self._handled(parsed, now))
 
@@ -306,5 +305,10 @@ def _check(investigation_id: str, scope: tuple[ScopeValue, ...] | None) -> None:
     try:
         NegotiatedSubscribeInvestigation.model_validate({"type": "subscribe_investigation", **fields})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ValueError(_first(error)) from None
+
+
+def _first(error: ValidationError) -> str:
+    """Say what is wrong first, and where; nothing of the message itself is in it."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

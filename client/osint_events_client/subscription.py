@@ -1,5 +1,6 @@
 """One investigation's subscription: position, duplicates and losses (RPL-2). No I/O, and no clock."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -56,8 +57,11 @@ class Subscription:
         self._last: int | None = None
         # Since the position that is held, a connection ended or the application asked to resume.
         self._interrupted = token is not None
+        # The subscribe, by its reference, whose answer says what is replayed.
         self._resuming: str | None = None
-        self._held: list[NegotiatedInvestigationUpdate] = []
+        # Updates that the replay under way still brings; None: none is.
+        self._replaying: int | None = None
+        self._held: deque[NegotiatedInvestigationUpdate] = deque(maxlen=_MAX_HELD)
 
     def request(self, ref: str, *, resume: bool) -> NegotiatedSubscribeInvestigation:
         """Give the subscribe message, with the token where the position is to be resumed from."""
@@ -75,7 +79,7 @@ class Subscription:
         """Take note that the connection ended: what happens until the next one is missed."""
         self._interrupted = self._interrupted or self.is_confirmed
         self.is_confirmed = False
-        self._resuming = None
+        self._resuming = self._replaying = None
         self._held.clear()
 
     def received(self, message: SubscriptionMessage) -> Iterator[Outcome]:
@@ -97,25 +101,30 @@ class Subscription:
         if numbered and self._resuming is not None and message.ref != self._resuming:
             return
         missed = self._interrupted or self._resuming is not None
-        replayed = numbered and message.replay is not None and message.replay.status == "complete"
-        self._interrupted, self._resuming, held, self._held = False, None, self._held, []
-        if missed and not replayed:
-            reason = message.replay.reason if message.replay is not None else None
+        replay = message.replay if numbered else None
+        self._interrupted, self._resuming, held = False, None, self._taken()
+        self._replaying = replay.count if replay is not None and replay.status == "complete" else None
+        if missed and self._replaying is None:
+            reason = replay.reason if replay is not None else None
             yield from self._gap(reason or "not_replayed", message.seq, held)
         yield self._at(message.seq, message.token)
 
     def _updated(self, message: NegotiatedInvestigationUpdate) -> Iterator[Outcome]:
         """Take an update: an event, a duplicate, or the proof of a loss, which is recovered if possible."""
+        if self._replaying is not None:
+            self._replaying -= 1
         if self._resuming is not None:
             # Whatever the answer, more is not kept: a replay brings it again, else it is part of the gap.
-            self._held = [*self._held, message][-_MAX_HELD:]
+            self._held.append(message)
         elif self._last is None or message.prev is None or message.prev <= self._last:
             yield from self._delivered(message)
-        elif self._token is None or message.replayed:
-            yield from self._gap("lost", message.prev, [message])
-        else:
-            self._held = [message]
+        elif self._token is not None and self._replaying is None:
+            self._held.append(message)
             yield Resume()
+        else:
+            if self._replaying:
+                self._replaying = 0  # that some are missing is told here, and not at its end again
+            yield from self._gap("lost", message.prev, [message])
 
     def _gapped(self, message: GapMessage) -> Iterator[Outcome]:
         """Take word of a gap: the token held before it recovers what is recoverable (RPL-7)."""
@@ -129,14 +138,26 @@ class Subscription:
 
     def _moved(self, message: Position | ReplayComplete) -> Iterator[Outcome]:
         """Take a position without an event; never one behind, as a node may be that knows less (RPL-9)."""
-        if self._resuming is None and (self._last is None or message.seq > self._last):
+        if self._resuming is not None:
+            return
+        if isinstance(message, ReplayComplete):
+            missing, self._replaying = self._replaying, None
+            if missing is not None and missing > 0:  # counted, since nothing after the last one proves it
+                yield from self._gap("lost", message.seq, [])
+        if self._last is None or message.seq > self._last:
             yield self._at(message.seq, message.token)
 
     def refused(self, ref: str, code: str) -> Iterator[Outcome]:
         """Take word that a subscribe is not carried out: an attempt to recover has failed."""
         if self._resuming == ref:
-            held, self._held, self._resuming = self._held, [], None
-            yield from self._gap(code, None, held)
+            self._resuming = None
+            yield from self._gap(code, None, self._taken())
+
+    def _taken(self) -> list[NegotiatedInvestigationUpdate]:
+        """Give what is held, which is held no more."""
+        held = list(self._held)
+        self._held.clear()
+        return held
 
     def _gap(
         self, reason: str, until: int | None, held: list[NegotiatedInvestigationUpdate]
