@@ -82,7 +82,9 @@ def dial(server: str) -> Dial:
         async with connect(f"ws://{server}/ws/a", **options) as ws:
             client = Client(ws)
             if features:
-                assert (await client.hello(*features))["type"] == "welcome"
+                message = await client.hello(*features)
+                while message["type"] != "welcome":  # broadcasts, while it was still a core connection
+                    message = await client.receive()
             yield client
 
     return connected
