@@ -201,6 +201,8 @@ class Listener:
     async def _take(self, ws: ClientConnection, text: str | bytes) -> None:
         message = json.loads(text)
         if not self._is_welcome:
+            if message["type"] == "investigation_update":
+                return  # the fallback's: until the server has read the hello, this is a core connection
             if message["type"] != "welcome" or set(message["features"]) != set(FEATURES):
                 raise Broken(f"the welcome is {message}")
             self._is_welcome = True
