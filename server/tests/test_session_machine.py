@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from osint_events.features import FEATURES, TEMPORARY_ERRORS
 from osint_events_server.offer import Offer
@@ -31,7 +32,7 @@ IDS = st.sampled_from(["a", "b", "c", "d", "é", "🦊" * 255])
 BAD_IDS = st.sampled_from([None, "", 1, ["a"], "x" * 256])
 REFS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 VALUES = st.lists(st.sampled_from(["all", "tasks", "summary"]), min_size=1, max_size=3)
-BAD_SCOPES = st.sampled_from([[], None, "tasks", ["other"], ["tasks", 1], {}])
+BAD_SCOPES: st.SearchStrategy[object] = st.sampled_from([[], None, "tasks", ["other"], ["tasks", 1], {}])
 FEATURE_LISTS = st.lists(st.sampled_from([*FEATURES, "unknown"]), max_size=7)
 
 
@@ -127,7 +128,7 @@ class Machine(RuleBasedStateMachine):
         epoch=st.sampled_from([EPOCH, "another"]),
         signed_for=st.none() | IDS,
     )
-    def subscribe(
+    def subscribe(  # noqa: PLR0917 - hypothesis passes them by name
         self,
         investigation_id: str,
         ref: str | None,
