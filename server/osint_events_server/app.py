@@ -176,15 +176,15 @@ class Service:
         return ws
 
     def _response(self, request: web.Request) -> "_Response":
-        size = self._settings.max_message_bytes
+        extension = None
         if self._settings.compression:
-            extension = deflate.accept(request.headers.getall("Sec-WebSocket-Extensions", ()))
-            if extension is not None:
-                request[_EXTENSION] = extension
-                size = deflate.max_deflated(size)
+            extension = deflate.accept(request.headers.getall(_EXTENSIONS, ()))
+        size = self._settings.max_message_bytes
+        if extension is not None:
+            size = deflate.max_deflated(size)
         return _Response(
+            extension,
             timeout=self._settings.close_timeout,
-            compress=_EXTENSION in request,
             max_msg_size=size + 1,  # aiohttp's limit is exclusive
         )
 
@@ -239,25 +239,40 @@ class Service:
         return web.json_response({"status": "ok"})
 
 
-_EXTENSION = "Sec-WebSocket-Extensions"
+_EXTENSIONS = "Sec-WebSocket-Extensions"
 
 
 class _Response(web.WebSocketResponse):
-    """aiohttp's, but what cannot be inflated ends with the close code for that (ROB-2)."""
+    """aiohttp's, with compression as the server does it.
+
+    Args:
+        extension: what is answered to the client's offer of permessage-deflate, None where it is not taken.
+        timeout: seconds for the closing handshake.
+        max_msg_size: above which bytes of a message it is closed with 1009.
+
+    """
+
+    def __init__(self, extension: str | None, *, timeout: float, max_msg_size: int) -> None:
+        super().__init__(timeout=timeout, compress=extension is not None, max_msg_size=max_msg_size)
+        self._extension = extension
+
+    def declare(self) -> None:
+        """Say what is true of the messages that the server deflates, where aiohttp took the offer.
+
+        aiohttp would echo any window, and declare no context takeover only where the client asks for that.
+        """
+        if self._extension is not None and _EXTENSIONS in self.headers:
+            self.headers[_EXTENSIONS] = self._extension
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        if isinstance(self.exception(), zlib.error):
+        if isinstance(self.exception(), zlib.error):  # aiohttp would close with 1000 (ROB-2)
             code = WSCloseCode.INVALID_TEXT
         return await super().close(code=code, message=message, drain=drain)
 
 
-async def _declare_extension(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Say what is true of the messages that the server deflates, where aiohttp took the offer.
-
-    aiohttp would echo any window, and declare no context takeover only where the client asks for that.
-    """
-    if _EXTENSION in response.headers:
-        response.headers[_EXTENSION] = request[_EXTENSION]
+async def _declare_extension(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    if isinstance(response, _Response):
+        response.declare()
 
 
 def _tokens(settings: Settings) -> Tokens:
