@@ -107,6 +107,9 @@ class Subscription:
         if missed and self._replaying is None:
             reason = replay.reason if replay is not None else None
             yield from self._gap(reason or "not_replayed", message.seq, held)
+            if held and self._last is not None and message.seq is not None and message.seq > self._last:
+                # Nothing proves that what is held was all until the confirmation.
+                yield from self._gap("lost", message.seq, [])
         yield self._at(message.seq, message.token)
 
     def _updated(self, message: NegotiatedInvestigationUpdate) -> Iterator[Outcome]:
@@ -116,7 +119,7 @@ class Subscription:
         if self._resuming is not None:
             # Whatever the answer, more is not kept: a replay brings it again, else it is part of the gap.
             self._held.append(message)
-        elif self._last is None or message.prev is None or message.prev <= self._last:
+        elif not self._proves_loss(message):
             yield from self._delivered(message)
         elif self._token is not None and self._replaying is None:
             self._held.append(message)
@@ -167,7 +170,12 @@ class Subscription:
         yield Gap(self.investigation_id, reason, self._last, until, self._token)
         self._last = None
         for message in held:
+            if self._proves_loss(message):
+                yield Gap(self.investigation_id, "lost", self._last, message.prev, self._token)
             yield from self._delivered(message)
+
+    def _proves_loss(self, message: NegotiatedInvestigationUpdate) -> bool:
+        return self._last is not None and message.prev is not None and message.prev > self._last
 
     def _delivered(self, message: NegotiatedInvestigationUpdate) -> Iterator[Outcome]:
         if message.seq is not None:

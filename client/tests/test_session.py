@@ -269,6 +269,18 @@ def test_a_loss_that_cannot_be_recovered_is_told_in_its_place() -> None:
     assert [event.seq for event in items[1:]] == [5, 6]
 
 
+def test_what_may_be_missing_after_what_was_held_is_told_too() -> None:
+    client = session()
+    client.subscribe("X")
+    [_, asked] = welcomed(client)
+    confirm(client, asked["ref"], 1)
+    [again] = sent(update(client, 5, 4))
+    items = delivered(confirm(client, again["ref"], 7, replay={"status": "failed", "reason": "expired"}))
+    assert [type(item) for item in items] == [Gap, Event, Gap]
+    assert (items[2].after, items[2].until) == (5, 7)
+    assert delivered(update(client, 7, 5)) == []
+
+
 def test_a_recovery_that_is_refused_leaves_a_gap_and_goes_on() -> None:
     client = session()
     client.subscribe("X")
