@@ -4,8 +4,8 @@ The outbox holds what the transport could not take at once, so it is empty on a 
 knows frames and their order, and nothing of what they say.
 
 A replay has its place in the queue, but is not in it: it may be longer than any bound, and is fed to the
-transport as that drains (RPL-5). It counts as one message until its turn has come. What is put later, updates of
-the same investigation among it, waits behind it: so there is no gap, duplicate or reordering at its end.
+transport as that drains (RPL-5). It counts as one message until its turn has come. What is put later, updates
+of the same investigation among it, waits behind it: so there is no gap, duplicate or reordering at its end.
 """
 
 from collections import deque

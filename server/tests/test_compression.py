@@ -95,9 +95,12 @@ def deflated(payload: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("size", "code"), [(LIMIT, None), (LIMIT + 1, CloseCode.MESSAGE_TOO_BIG), (60_000_000, CloseCode.MESSAGE_TOO_BIG)]
+    ("size", "code"),
+    [(LIMIT, None), (LIMIT + 1, CloseCode.MESSAGE_TOO_BIG), (60_000_000, CloseCode.MESSAGE_TOO_BIG)],
 )
-async def test_what_inflates_beyond_the_limit_is_refused(server: str, size: int, code: CloseCode | None) -> None:
+async def test_what_inflates_beyond_the_limit_is_refused(
+    server: str, size: int, code: CloseCode | None
+) -> None:
     around = len(json.dumps({"type": "nonsense", "pad": ""}))
     text = json.dumps({"type": "nonsense", "pad": "x" * (size - around)}).encode()
     async with connect(f"ws://{server}/ws/a") as ws, asyncio.timeout(10):

@@ -73,7 +73,9 @@ async def test_a_listener_of_a_busy_stream_that_only_answers_pings_is_never_clos
 
 
 async def test_any_inbound_frame_is_life(dial: Dial) -> None:
-    async with dial("heartbeat", "errors", ping_interval=0.1) as control:  # the library's pings, and pongs to ours
+    async with dial(
+        "heartbeat", "errors", ping_interval=0.1
+    ) as control:  # the library's pings, and pongs to ours
         for _ in range(4):
             assert (await control.receive())["type"] == "ping"
 

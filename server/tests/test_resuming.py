@@ -179,16 +179,18 @@ async def test_more_than_may_be_replayed_or_is_kept_is_expired(
         assert (await client.receive())["data"] == {"n": "live"}
 
 
-async def test_after_a_restart_the_epoch_is_another_one(http: aiohttp.ClientSession) -> None:
-    settings = Settings(port=0, enable_inject=True, token_keys=("k" * 32,))
+async def test_after_a_restart_the_epoch_is_another_one() -> None:
+    settings = Settings(port=0, token_keys=("k" * 32,))
     confirmations: list[Any] = []
     for _ in range(2):
         async with running(settings) as url, connect(f"ws{url.removeprefix('http')}/ws/a") as ws:
-            token = f', "replay_token": "{confirmations[0]["token"]}"' if confirmations else ""
-            await ws.send('{"type": "hello", "protocol": 1, "features": ["replay"]}')
-            await ws.recv()
-            await ws.send('{"type": "subscribe_investigation", "investigation_id": "x"%s}' % token)
-            confirmations.append(json.loads(await ws.recv()))
+            subscribe = {"type": "subscribe_investigation", "investigation_id": "x"}
+            if confirmations:
+                subscribe["replay_token"] = confirmations[0]["token"]
+            for message in ({"type": "hello", "protocol": 1, "features": ["replay"]}, subscribe):
+                await ws.send(json.dumps(message))
+                answer = json.loads(await ws.recv())
+            confirmations.append(answer)
     first, second = confirmations
     assert second["replay"] == {"status": "failed", "reason": "epoch_changed"}
     assert first["epoch"] != second["epoch"]
@@ -366,23 +368,19 @@ async def test_a_scope_is_switched_at_its_confirmation_while_events_flow(dial: D
         assert received == [*(seq for seq in sorted(seqs) if in_scope(seq)), end]
 
 
-@pytest.fixture
-def idle_settings() -> Settings:
-    return Settings(port=0, enable_inject=True, ping_interval=0.2)
+class TestPosition:
+    """A heartbeat interval that is short."""
 
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(port=0, enable_inject=True, ping_interval=0.2)
 
-async def test_an_idle_subscription_is_told_where_the_store_is(
-    idle_settings: Settings, http: aiohttp.ClientSession
-) -> None:
-    async with running(idle_settings) as url, connect(f"ws{url.removeprefix('http')}/ws/a") as ws:
-        receive = asyncio.timeout(10)
-        async with receive:
-            await ws.send('{"type": "hello", "protocol": 1, "features": ["replay"]}')
-            await ws.recv()
-            await ws.send('{"type": "subscribe_investigation", "investigation_id": "x"}')
-            await ws.recv()
-            body: dict[str, object] = {"investigation_id": "y", "data": {}}
-            async with http.post(f"{url}/inject", json=body) as response:
-                seq = (await response.json())["seq"]
-            position = json.loads(await ws.recv())
+    async def test_an_idle_subscription_is_told_where_the_store_is(self, dial: Dial, inject: Inject) -> None:
+        async with dial("replay") as client:
+            token = (await client.subscribe("x"))["token"]
+            seq = await inject("y", {})
+            position = await client.receive()
             assert (position["type"], position["investigation_id"], position["seq"]) == ("position", "x", seq)
+            assert position["token"] != token
+            await client.subscribe("x", replay_token=position["token"])
+            assert (await replayed(client))[-1]["seq"] == seq

@@ -100,6 +100,18 @@ def test_a_wrong_setting_is_named_as_it_was_given(monkeypatch: pytest.MonkeyPatc
     assert "OSINT_EVENTS_BURST: Input should be" in str(wrong.value)
 
 
+def test_token_keys_are_split_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    new, old = "n" * 32, "o" * 40
+    monkeypatch.setenv(env("token_keys"), f"{new}, {old}")
+    settings = load({})
+    assert settings.token_keys == (new, old)
+    assert new not in repr(settings)
+    monkeypatch.setenv(env("token_keys"), f"{new},secret-too-short")
+    with pytest.raises(SettingsError) as wrong:
+        load({})
+    assert str(wrong.value) == "OSINT_EVENTS_TOKEN_KEYS: a key has 32 bytes at least"
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_says_what_it_is(name: str) -> None:
     field: Any = Settings.model_fields[name]

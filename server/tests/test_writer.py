@@ -1,0 +1,194 @@
+"""Writing to a transport that is full, with a transport and a drain of the test's own."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from osint_events_server.frames import Frames
+from osint_events_server.outbox import Outbox, OutboxFull, Replay
+from osint_events_server.writer import Writer
+
+
+class FullTransport(asyncio.Transport):
+    """Keeps what is written, and is as full as it is told to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.buffered = 0
+        self.drained = asyncio.Event()
+        self.wrote = asyncio.Event()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return 0, 10
+
+    def get_write_buffer_size(self) -> int:
+        return self.buffered
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+        self.wrote.set()
+
+    def is_closing(self) -> bool:
+        return False
+
+    async def drain(self) -> None:
+        await self.drained.wait()
+
+    def read_by_the_peer(self) -> None:
+        self.buffered = 0
+        self.drained.set()
+
+
+class Peer:
+    """A writer, what it writes to, and why it gave up."""
+
+    def __init__(self, *, stall: float = 10, max_messages: int = 4) -> None:
+        self.transport = FullTransport()
+        self.reasons: list[str] = []
+        self.gave_up = asyncio.Event()
+        self.writer = Writer(
+            self.transport,
+            Outbox(max_messages=max_messages, max_bytes=1000),
+            drain=self.transport.drain,
+            stall=stall,
+            give_up=self._give_up,
+        )
+
+    def _give_up(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self.gave_up.set()
+
+    async def until(self, written: bytes) -> None:
+        async with asyncio.timeout(10):
+            while self.transport.written != written:
+                self.transport.wrote.clear()
+                await self.transport.wrote.wait()
+
+
+def frames(wire: bytes) -> Frames:
+    return Frames(wire)
+
+
+async def replay(*wires: bytes, fail: bool = False) -> AsyncGenerator[Frames, None]:
+    for wire in wires:
+        yield Frames(wire)
+    if fail:
+        raise LookupError("nobody expected this")
+
+
+async def test_where_the_peer_keeps_up_all_is_written_at_once() -> None:
+    peer = Peer()
+    peer.writer.send([frames(b"a"), frames(b"b")])
+    assert peer.transport.written == b"ab"
+
+
+async def test_what_waits_is_written_in_order_and_a_first_message_ahead_of_it() -> None:
+    peer = Peer()
+    peer.transport.buffered = 11
+    peer.writer.send([frames(b"a"), frames(b"b")])
+    peer.writer.send_first(frames(b"!"))
+    assert peer.transport.written == b""
+    peer.transport.read_by_the_peer()
+    await peer.until(b"!ab")
+
+
+async def test_what_is_sent_during_a_replay_comes_after_it_and_first_messages_within() -> None:
+    peer = Peer()
+    peer.writer.send([frames(b"a")])
+    peer.writer.replay(replay(b"1", b"2"))
+    peer.writer.send([frames(b"b")])
+    peer.writer.replay(replay(b"3"))
+    peer.writer.send([frames(b"c")])
+    peer.writer.send_first(frames(b"!"))
+    await peer.until(b"a!12b3c")
+    peer.writer.send([frames(b"d")])
+    assert peer.transport.written == b"a!12b3cd"
+
+
+async def test_a_replay_waits_while_the_transport_is_full() -> None:
+    peer = Peer()
+
+    async def filling() -> AsyncGenerator[Frames, None]:
+        yield Frames(b"1")
+        peer.transport.buffered = 11
+        yield Frames(b"2")
+
+    peer.writer.replay(filling())
+    await peer.until(b"1")
+    peer.writer.send_first(frames(b"!"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert peer.transport.written == b"1"
+    peer.transport.read_by_the_peer()
+    await peer.until(b"1!2")
+
+
+async def test_nothing_is_sent_after_what_did_not_fit() -> None:
+    peer = Peer(max_messages=2)
+    peer.transport.buffered = 11
+    for wire in (b"a", b"b", b"c", b"d"):
+        peer.writer.send([frames(wire)])
+    assert peer.reasons == ["slow consumer"]
+    peer.transport.read_by_the_peer()
+    peer.writer.send([frames(b"e")])
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert peer.transport.written == b""
+
+
+async def test_too_many_replays_do_not_fit() -> None:
+    peer = Peer(max_messages=2)
+    peer.transport.buffered = 11
+    for _ in range(3):
+        peer.writer.replay(replay(b"1"))
+    assert peer.reasons == ["slow consumer"]
+
+
+async def test_a_peer_that_reads_nothing_is_given_up_once() -> None:
+    peer = Peer(stall=0.01)
+    peer.transport.buffered = 11
+    peer.writer.send([frames(b"a")])
+    async with asyncio.timeout(10):
+        await peer.gave_up.wait()
+    peer.transport.read_by_the_peer()
+    assert (peer.reasons, peer.transport.written) == (["stalled"], b"")
+
+
+async def test_nothing_follows_a_replay_that_broke_off() -> None:
+    peer = Peer()
+    # The exception is nobody's to catch: asyncio logs it when the task goes.
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    peer.writer.replay(replay(b"1", fail=True))
+    peer.writer.send([frames(b"a")])
+    async with asyncio.timeout(10):
+        await peer.gave_up.wait()
+    peer.writer.send([frames(b"b")])
+    assert (peer.reasons, peer.transport.written) == (["the replay failed"], b"1")
+
+
+async def test_closing_flushes_up_to_the_first_replay() -> None:
+    peer = Peer()
+    peer.transport.buffered = 11
+    peer.writer.send([frames(b"a")])
+    unread: Replay = replay(b"1")
+    peer.writer.replay(unread)
+    peer.writer.send([frames(b"b")])
+    peer.writer.close(flush=True)
+    assert peer.transport.written == b"a"
+    await unread.aclose()
+
+
+def test_a_replay_has_its_place_in_the_outbox_and_counts_as_one_message() -> None:
+    box = Outbox(max_messages=3, max_bytes=100)
+    box.put(frames(b"a"))
+    box.put_replay(waiting := replay())
+    box.put(frames(b"b"))
+    assert box.messages == 3
+    with pytest.raises(OutboxFull):
+        box.put_replay(replay())
+    assert box.take_replay() is None
+    assert box.take().wire == b"a"
+    assert box.take_replay() is waiting
+    assert box.messages == 1
+    assert box.take().wire == b"b"
