@@ -27,15 +27,16 @@ def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> N
 @click.option(
     "--oddity", type=click.Choice(sorted(ODDITIES)), metavar="NAME", help="Be right in this odd way."
 )
+@click.option("--capable", is_flag=True, help="Be right, and speak Part 2 as well.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=0, show_default=True, help="The port to listen on; 0 takes a free one.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List the zoo.")
-def main(fault: str | None, oddity: str | None, host: str, port: int) -> None:
-    """Serve one server of the zoo until SIGTERM; without a name the correct one."""
-    if fault and oddity:
-        raise click.UsageError("--fault and --oddity exclude each other")
+def main(fault: str | None, oddity: str | None, capable: bool, host: str, port: int) -> None:
+    """Serve one server of the zoo until SIGTERM; without a name the correct one that knows Part 1 only."""
+    if sum((fault is not None, oddity is not None, capable)) > 1:
+        raise click.UsageError("--fault, --oddity and --capable exclude one another")
     try:
-        asyncio.run(_serve(fault or oddity, host, port))
+        asyncio.run(_serve(fault or oddity or ("capable" if capable else None), host, port))
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 

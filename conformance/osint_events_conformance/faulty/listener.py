@@ -15,11 +15,13 @@ from websockets.server import ServerProtocol
 from .server import LARGEST_BODY, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
+
+    from websockets.extensions import Extension
 
     from .server import Server
 
-_PATH = re.compile(rb"/(?P<place>ws|trigger)/(?P<name>[^/?]*)(?:\?.*)?|/inject")
+_PATH = re.compile(rb"/(?P<place>ws|trigger)/(?P<name>[^/?]*)(?:\?.*)?|/(?P<command>inject|restart)")
 _NOT_FOUND = Reply(404, b"no such path\n")
 
 
@@ -88,6 +90,8 @@ class HttpConnection(asyncio.Protocol):
             reply = Reply(405, b"POST it\n", (("Allow", "POST"),))
         elif match["place"] == b"trigger":
             reply = self._server.trigger(_decoded(match["name"]))
+        elif match["command"] == b"restart":
+            reply = self._server.restart()
         elif dict(request.headers).get(b"content-type", b"").split(b";")[0].strip() != b"application/json":
             reply = Reply(415, b"application/json is needed\n")
         else:
@@ -115,7 +119,8 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.close()
                 return False
             return self._answer(reply)
-        response = ServerProtocol().accept(Request(request.target.decode(), headers))
+        protocol = ServerProtocol(extensions=self._server.extensions)
+        response = protocol.accept(Request(request.target.decode(), headers))
         refusal = None
         if response.status_code == 101:  # noqa: PLR2004 - HTTP's own number
             refusal = self._server.handshake(client_id, headers)
@@ -123,13 +128,14 @@ class HttpConnection(asyncio.Protocol):
             return self._answer(refusal)
         if response.status_code != 101:  # noqa: PLR2004 - HTTP's own number
             return self._answer(Reply(response.status_code, bytes(response.body)))
-        self._become_websocket(client_id, response.serialize())
+        self._become_websocket(client_id, response.serialize(), protocol.extensions)
         return False
 
-    def _become_websocket(self, client_id: str, response: bytes) -> None:
+    def _become_websocket(self, client_id: str, response: bytes, extensions: Sequence[Extension]) -> None:
         rest = self._http.trailing_data[0]
         self._transport.write(response)
         peer = self._server.peer_class(self._server, client_id, self._transport)
+        peer.extend(extensions)
         self._transport.set_protocol(peer)
         self._server.opened(peer)
         if rest:

@@ -12,6 +12,10 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN, SEND_EOF, SERVER, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from websockets.extensions import Extension
+
     from .server import Server
 
 _PONG = b"\x8a"
@@ -55,13 +59,17 @@ class Peer(asyncio.Protocol):
 
     # What the server does with a client.
 
+    def extend(self, extensions: Sequence[Extension]) -> None:
+        """Use the extensions that the handshake agreed on."""
+        self._frames.extensions = list(extensions)
+
     def send(self, message: bytes) -> None:
         """Send one text message, or queue it while the client does not keep up."""
         if self.open:
             self.write(self.server.framed(message))
 
     def write(self, data: bytes) -> None:
-        """Write whole frames as they are; beyond the queue's limits the connection ends with 1013 (ROB-5)."""
+        """Write whole frames as they are; beyond the queue's limits the connection ends (ROB-5)."""
         if not self._paused:
             self.put(data)
             return
@@ -70,7 +78,7 @@ class Peer(asyncio.Protocol):
         if self.server.queue_is_full(self, len(self._waiting), self.queued_bytes):
             self._waiting.clear()
             self._waiting_bytes = 0
-            self.close(1013, "too slow")
+            self.server.overflowed(self)
 
     @property
     def said_goodbye(self) -> bool:

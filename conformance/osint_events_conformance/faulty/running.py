@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
+from .capable.server import CapableServer
 from .catalogue import FAULTS, ODDITIES
 from .listener import HttpConnection
 from .server import Server
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+CORRECT: Mapping[str, type[Server]] = MappingProxyType({"correct": Server, "capable": CapableServer})
+"""The servers without a fault: one that knows Part 1 only, and one that speaks all of Part 2."""
 
 
 class RunningServer:
@@ -36,6 +43,11 @@ class RunningServer:
     def inject_url(self) -> str:
         """Where events are injected."""
         return f"http://{self._at}/inject"
+
+    @property
+    def restart_url(self) -> str:
+        """Where the server is made to start anew, by a POST."""
+        return f"http://{self._at}/restart"
 
     @property
     def trigger_url(self) -> str:
@@ -68,9 +80,12 @@ class RunningServer:
 
 
 def server_class(name: str | None) -> type[Server]:
-    """Return the class of a fault or oddity, or the correct one (None); raises KeyError for other names."""
-    if name is None:
-        return Server
+    """Return the class of a fault, an oddity or a correct server; None is the one that knows Part 1 only.
+
+    Raises KeyError for other names.
+    """
+    if name is None or name in CORRECT:
+        return CORRECT[name or "correct"]
     entry = FAULTS.get(name) or ODDITIES.get(name)
     if entry is None:
         raise KeyError(name)
@@ -78,7 +93,7 @@ def server_class(name: str | None) -> type[Server]:
 
 
 async def start(name: str | None = None, *, host: str = "127.0.0.1", port: int = 0) -> RunningServer:
-    """Start the server of a fault or oddity, or the correct one (None).
+    """Start the server of a fault or an oddity, or a correct one (None is the one that knows Part 1 only).
 
     Raises KeyError for a name that the zoo does not know, OSError when the port cannot be had.
     """

@@ -19,6 +19,8 @@ from .peer import Peer, frame
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from websockets.extensions import ServerExtensionFactory
+
 LONGEST_ID = 255
 LARGEST_BODY = 4 * 1024 * 1024
 
@@ -66,6 +68,7 @@ class Server:
     limits: ClassVar[Limits] = Limits()
     peer_class: ClassVar[type[Peer]] = Peer
     fallback: ClassVar[bool] = True
+    extensions: ClassVar[Sequence[ServerExtensionFactory]] = ()
 
     def __init__(self) -> None:
         self.peers: dict[Peer, None] = {}
@@ -106,6 +109,12 @@ class Server:
         self.published += 1
         self.publish(event)
         return ACCEPTED
+
+    def restart(self) -> Reply:
+        """Start anew, as far as a client can tell; a server without a memory has nothing to forget."""
+        for peer in list(self.peers):
+            peer.close(1012, "the server restarts")
+        return Reply(204)
 
     def trigger(self, investigation_id: str) -> Reply:
         """Make the server emit an event of its own (EVT-2 to EVT-5 are about these)."""
@@ -150,6 +159,10 @@ class Server:
     def stalled(self, peer: Peer) -> None:
         """End a connection whose client has read nothing for `Limits.stalled_write` (ROB-5)."""
         peer.abort()
+
+    def overflowed(self, peer: Peer) -> None:
+        """End a connection for which too much waits; what waited is gone already (ROB-5)."""
+        peer.close(1013, "too slow")
 
     def queue_is_full(self, peer: Peer, messages: int, size: int) -> bool:  # noqa: ARG002 - for overrides
         """Say whether no more may wait for this client (ROB-5)."""
