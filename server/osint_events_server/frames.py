@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import BaseModel
 
@@ -95,5 +96,6 @@ def join(frames: Iterable[bytes], *, limit: int = JOIN_BYTES) -> Iterator[Frames
         yield Frames(b"".join(pending), len(pending))
 
 
+@lru_cache(maxsize=1024)  # the ids of events, of which there are many with the same one
 def _json_string(text: str) -> bytes:
     return json.dumps(text, ensure_ascii=False).encode()

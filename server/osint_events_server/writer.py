@@ -53,11 +53,11 @@ class Writer:
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
         transport = self._transport
-        if not self._is_open or transport.is_closing():
-            return
         if self.heartbeat is not None:
             self.heartbeat.sent_at = self._loop.time()
         for frames_ in writes:
+            if not self._is_open or transport.is_closing():  # a write may be the first to notice
+                return
             # While nothing is being flushed, nothing waits.
             if self._flushing is None and transport.get_write_buffer_size() <= self._high_water:
                 transport.write(frames_.wire)

@@ -68,7 +68,8 @@ class _History:
         return event
 
     def after(self, seq: int) -> Iterator[Event]:
-        return islice(self._events, bisect_right(self._events, seq, lo=self._evicted, key=_seq), None)
+        first = bisect_right(self._events, seq, lo=self._evicted, key=_seq)
+        return map(self._events.__getitem__, range(first, len(self._events)))
 
 
 @dataclass(frozen=True, slots=True)
