@@ -277,8 +277,10 @@ class Connection:
             self._writer.send((confirmation.at(self._positions, position),))
         elif isinstance(wanted.resume, int):
             form = Form(wanted.scope, sequenced=True, deflated=self._is_deflated)
-            replay = self._replayer.replay(confirmation, form, after=wanted.resume, head=position)
-            self._writer.replay(replay)
+            epoch = self._positions.epoch
+            self._writer.replay(
+                self._replayer.replay(confirmation, form, epoch=epoch, after=wanted.resume, head=position)
+            )
         else:
             failed = confirmation.failed(self._positions, position, reason=wanted.resume)
             self._writer.send((failed,))

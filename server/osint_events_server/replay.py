@@ -84,7 +84,7 @@ class Replayer:
         self._max_events = max_events
 
     async def replay(
-        self, confirmation: Confirmation, form: Form, *, after: int, head: int
+        self, confirmation: Confirmation, form: Form, *, epoch: str, after: int, head: int
     ) -> AsyncGenerator[Frames, None]:
         """Yield what a client that resumes is sent: the confirmation, what it missed, `replay_complete`.
 
@@ -93,11 +93,15 @@ class Replayer:
         Args:
             confirmation: for what.
             form: the subscription's.
+            epoch: in which the numbers count; where it ends before the replay's turn has come, a gap follows.
             after: the client's position.
             head: the subscription's: what comes after it is delivered live.
 
         """
         missed = await self._missed(confirmation.investigation_id, form, after=after, head=head)
+        if epoch != self._positions.epoch:
+            yield confirmation.failed(self._positions, 0, reason="epoch_changed")
+            return
         if isinstance(missed, str):
             yield confirmation.failed(self._positions, head, reason=missed)
             return

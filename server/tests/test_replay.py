@@ -38,13 +38,16 @@ async def publish(store: MemoryStore, count: int, *, to: str = "x", size: int = 
     await store.append(to, [Payload(b'{"pad":"%b"}' % (b"x" * size), Scope.ALL) for _ in range(count)])
 
 
-async def replayed(store: MemoryStore, *, after: int, head: int, max_events: int = 1000) -> list[list[Any]]:
+async def replayed(
+    store: MemoryStore, *, after: int, head: int, max_events: int = 1000, epoch: str = "e"
+) -> list[list[Any]]:
     """The messages of each write."""
     positions = Positions(Tokens([b"k" * 32]), lambda: store.epoch)
     replayer = Replayer(store, positions, max_events=max_events)
     writes = []
     form = Form(sequenced=True)
-    async for write in replayer.replay(Confirmation("x", "r", ["all"]), form, after=after, head=head):
+    replay = replayer.replay(Confirmation("x", "r", ["all"]), form, epoch=epoch, after=after, head=head)
+    async for write in replay:
         client = Protocol(CLIENT, max_size=None)
         client.receive_data(write.wire)
         frames = [frame for frame in client.events_received() if isinstance(frame, Frame)]
@@ -101,3 +104,13 @@ async def test_as_many_as_may_be_missed_are_replayed(max_events: int) -> None:
     await publish(store, max_events)
     (confirmed,), *_ = await replayed(store, after=0, head=max_events, max_events=max_events)
     assert confirmed["replay"] == {"status": "complete", "count": max_events}
+
+
+async def test_when_the_epoch_ended_before_its_turn_nothing_is_replayed_and_nothing_is_taken_for_had() -> (
+    None
+):
+    store = memory()
+    await publish(store, 5)
+    ((confirmed,),) = await replayed(store, after=2, head=40, epoch="before")
+    assert confirmed["replay"] == {"status": "failed", "reason": "epoch_changed"}
+    assert (confirmed["seq"], confirmed["epoch"]) == (0, "e")
