@@ -150,11 +150,17 @@ def _shown_as_json(item: Item) -> None:
     print(terminal.json_line(item), flush=True)  # noqa: T201 - this is the output
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let it through, as for JSON: rich would end the process in its own way."""
+        raise BrokenPipeError
+
+
 class _Screen:
     """Lines, and below them, on a terminal, a bar for each task that runs."""
 
     def __init__(self) -> None:
-        console = Console(highlight=False, soft_wrap=True)
+        console = _Console(highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -205,8 +205,7 @@ class Client:
         """Close the connection."""
         if self._running is not None:
             self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+            await asyncio.wait((self._running,))
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self

@@ -125,8 +125,6 @@ class Subscription:
             self._held.append(message)
             yield Resume()
         else:
-            if self._replaying:
-                self._replaying = 0  # that some are missing is told here, and not at its end again
             yield from self._gap("lost", message.prev, [message])
 
     def _gapped(self, message: GapMessage) -> Iterator[Outcome]:

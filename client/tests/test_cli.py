@@ -100,10 +100,11 @@ async def test_a_signal_closes_the_connection_and_says_nothing(
         assert socket.close_code == 1000
 
 
-async def test_a_reader_that_leaves_ends_it_without_a_word(serving: Serving) -> None:
+@pytest.mark.parametrize("flags", [("--json",), ()])
+async def test_a_reader_that_leaves_ends_it_without_a_word(serving: Serving, flags: tuple[str, ...]) -> None:
     async with serving() as server:
         reading, writing = os.pipe()
-        listening = await start("listen", server.url, "--investigation", "X", "--json", stdout=writing)
+        listening = await start("listen", server.url, "--investigation", "X", *flags, stdout=writing)
         os.close(writing)
         await server.subscribed("X")
         os.close(reading)
