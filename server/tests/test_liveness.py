@@ -15,6 +15,10 @@ from websockets.protocol import CLIENT, Protocol
 Inject = Callable[[str, object], Awaitable[int]]
 Dial = Callable[..., AbstractAsyncContextManager[Any]]
 
+HANDSHAKE = (
+    b"GET /ws/raw HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 PAD = "x" * 50_000
 HEARTBEAT_TIMEOUT, SLOW_CONSUMER, RATE_ABUSE = 4001, 4002, 4003
 
@@ -86,6 +90,39 @@ async def test_a_connection_without_heartbeat_sees_no_pings(dial: Dial) -> None:
         await client.subscribe("x")
 
 
+@pytest.mark.parametrize("features", [(), ("heartbeat",)])
+async def test_a_frame_that_comes_slowly_is_life_though_no_ping_is_answered(
+    server: str, features: tuple[str, ...]
+) -> None:
+    def frame(message: dict[str, object]) -> bytes:
+        return Frame(Opcode.TEXT, json.dumps(message).encode()).serialize(mask=True)
+
+    subscribe = frame({"type": "subscribe_investigation", "investigation_id": "x"})
+    async with raw(server) as (reader, writer):
+        if features:
+            writer.write(frame({"type": "hello", "protocol": 1, "features": features}))
+        for byte in subscribe:  # for longer than three intervals
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(0.95 / len(subscribe))
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"subscription_confirmed")
+
+
+@asynccontextmanager
+async def raw(server: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A WebSocket connection that answers nothing by itself."""
+    reader, writer = await asyncio.open_connection(*server.split(":"))
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    yield reader, writer
+    writer.close()
+
+
+async def test_a_core_connection_that_shows_no_life_sees_one_ping_and_is_dropped(server: str) -> None:
+    async with raw(server) as (reader, _), asyncio.timeout(10):
+        assert await reader.read() == b"\x89\x00"
+
+
 @asynccontextmanager
 async def stalled(server: str, *features: str) -> AsyncIterator[socket.socket]:
     """A subscriber of x that reads no further than its confirmation, with small buffers."""
@@ -98,10 +135,7 @@ async def stalled(server: str, *features: str) -> AsyncIterator[socket.socket]:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await loop.sock_connect(sock, (host, int(port)))
-        wire = (
-            b"GET /ws/raw HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
+        wire = HANDSHAKE
         for message in messages:
             wire += Frame(Opcode.TEXT, json.dumps(message).encode()).serialize(mask=True)
         await loop.sock_sendall(sock, wire)

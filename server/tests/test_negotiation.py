@@ -230,3 +230,21 @@ async def test_when_the_last_subscriber_unsubscribes_the_fallback_returns(dial: 
         await client.ask("unsubscribe_investigation", investigation_id="x")
         await inject("x", {"n": 1})
         assert (await core.receive())["data"] == {"n": 1}
+
+
+async def test_what_one_client_gets_wrong_costs_others_nothing(dial: Dial, inject: Inject) -> None:
+    async with dial("replay", "errors", "scopes", "heartbeat") as bad, dial("replay") as good:
+        await good.subscribe("x")
+        mistakes: list[tuple[str, dict[str, Any]]] = [
+            ("subscribe_investigation", {"investigation_id": "x", "replay_token": "x" * 60_000}),
+            ("subscribe_investigation", {"investigation_id": "x", "scope": {"tasks": True}}),
+            ("subscribe_investigation", {"investigation_id": "x", "ref": "x" * 60_000}),
+            ("hello", {"protocol": 99, "features": ["replay"] * 1000}),
+            ("ping", {"id": "x" * 60_000}),
+            ("pong", {"id": "x" * 60_000}),
+            ("welcome", {}),
+        ]
+        for number, (type_, fields) in enumerate(mistakes):
+            await bad.send(type_, **fields)
+            await inject("x", {"n": number})
+            assert (await good.receive())["data"] == {"n": number}
