@@ -28,6 +28,18 @@ from . import (
     subscriptions,
     twins,
 )
+from .capable import (
+    compression,
+    flowing,
+    hand_over,
+    heartbeats,
+    negotiation,
+    odd,
+    replaying,
+    resuming,
+    scoping,
+    sequence,
+)
 from .catalogue import FAULTS as _FAULTS
 from .catalogue import ODDITIES as _ODDITIES
 from .catalogue import Fault, Oddity
@@ -58,6 +70,16 @@ SECTIONS = (
     oddities,
     odd_times,
     odd_connections,
+    negotiation,
+    heartbeats,
+    compression,
+    sequence,
+    resuming,
+    replaying,
+    hand_over,
+    scoping,
+    flowing,
+    odd,
 )
 FAULTS: "Mapping[str, Fault]" = MappingProxyType(_FAULTS)
 ODDITIES: "Mapping[str, Oddity]" = MappingProxyType(_ODDITIES)

@@ -8,6 +8,15 @@ report, one rule decides: the clause that is about the cause.
 - The message arrives, but changed: EVT-1 (payload), MSG-2 (envelope), MSG-1 (no JSON object in a text frame).
 - A connection that was promised to stay usable and is not: the clause that made the promise (ROB-1, ROB-3,
   CONN-5 ...).
+
+On connections that said hello the same holds, and besides:
+
+- A feature, or a field or message of one, that was not granted is used: NEG-1; but pings HB-3, errors ERR-1.
+- The number itself is wrong: RPL-1; `prev`: RPL-2; what a token is good for: RPL-3. What is lost or doubled
+  as a consequence is not named again.
+- Missing from a replay, or twice in it, is what had been published before it was asked for: RPL-4. What was
+  published meanwhile, and the order of the whole: RPL-5.
+- An event is delivered to the wrong scopes: SCP-1; what a bad scope does: SCP-2; what a switch does: SCP-3.
 """
 
 from __future__ import annotations
@@ -42,6 +51,8 @@ class Fault:
     """Whether it shows only in the server's own events: the judge needs `RunningServer.trigger_url`."""
     fallback: Fallback = "any"
     """What the judge must be told about the fallback for the fault to be one (DEL-3)."""
+    restart: bool = False
+    """Whether it shows only after a restart: the judge needs `RunningServer.restart_url`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Oddity:
     server: type[Server]
     trigger: bool = False
     """Whether the odd part is in the server's own events: the judge needs `RunningServer.trigger_url`."""
+    restart: bool = False
+    """Whether the odd part is what a restart leaves: the judge needs `RunningServer.restart_url`."""
 
 
 FAULTS: dict[str, Fault] = {}
@@ -62,24 +75,28 @@ ODDITIES: dict[str, Oddity] = {}
 
 
 def fault(
-    *clauses: str, subtle: bool = False, trigger: bool = False, fallback: Fallback = "any"
+    *clauses: str,
+    subtle: bool = False,
+    trigger: bool = False,
+    fallback: Fallback = "any",
+    restart: bool = False,
 ) -> Callable[[_Class], _Class]:
     """Enter a server class as a fault; its name and docstring become the fault's."""
 
     def enter(server: _Class) -> _Class:
         name, summary = _described(server)
-        FAULTS[name] = Fault(name, summary, frozenset(clauses), subtle, server, trigger, fallback)
+        FAULTS[name] = Fault(name, summary, frozenset(clauses), subtle, server, trigger, fallback, restart)
         return server
 
     return enter
 
 
-def oddity(*warns: str, trigger: bool = False) -> Callable[[_Class], _Class]:
+def oddity(*warns: str, trigger: bool = False, restart: bool = False) -> Callable[[_Class], _Class]:
     """Enter a server class as an oddity; its name and docstring become the oddity's."""
 
     def enter(server: _Class) -> _Class:
         name, summary = _described(server)
-        ODDITIES[name] = Oddity(name, summary, frozenset(warns), server, trigger)
+        ODDITIES[name] = Oddity(name, summary, frozenset(warns), server, trigger, restart)
         return server
 
     return enter

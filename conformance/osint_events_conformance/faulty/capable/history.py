@@ -8,10 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from osint_events.scopes import scopes_of
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from osint_events_conformance.faulty.server import Event
 
@@ -44,12 +42,11 @@ class History:
         """Return the number of the latest event in a scope; 0 before the first."""
         return self._heads.get(investigation_id, {}).get(scope, 0)
 
-    def append(self, event: Event, seq: int, scopes: frozenset[str] | None = None) -> Kept:
-        """Keep an event; its scopes are those of SCP-1."""
+    def append(self, event: Event, seq: int, scopes: Collection[str]) -> Kept:
+        """Keep an event that is in some scopes, `all` among them."""
         heads = self._heads.setdefault(event.investigation_id, {})
-        forms: frozenset[str] = scopes or scopes_of(event.data)
-        kept = Kept(event, seq, {form: heads.get(form, 0) for form in forms}, time.monotonic())
-        heads.update(dict.fromkeys(forms, seq))
+        kept = Kept(event, seq, {scope: heads.get(scope, 0) for scope in scopes}, time.monotonic())
+        heads.update(dict.fromkeys(scopes, seq))
         self._kept.setdefault(event.investigation_id, deque()).append(kept)
         self._evict(event.investigation_id)
         return kept

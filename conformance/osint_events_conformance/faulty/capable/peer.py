@@ -62,7 +62,6 @@ class CapablePeer(Peer):
         """Refuse a message that inflates beyond the limit (CMP-2)."""
         super().assemble(event)
         if self.inbox and len(self.inbox[-1][1]) > self.server.limits.message_bytes:
-            self.inbox.pop()
             self.server.oversized(self)
 
     # Writing.

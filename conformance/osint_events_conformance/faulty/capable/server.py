@@ -7,6 +7,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from osint_events.scopes import scopes_of
+
 from osint_events_conformance.faulty.jsontext import dump
 from osint_events_conformance.faulty.server import Event, Reply, valid_id
 
@@ -18,19 +20,17 @@ from .session import Replay, Session, Subscription, valid_ref, valid_scope
 from .tokens import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from osint_events_conformance.faulty.peer import Peer
-
-
-_PIECE = 8
-"""Events of a replay that are sent before others get their turn."""
 
 
 class CapableServer(NegotiatingServer):
     """Subscriptions with scopes and positions, and the replay of what was missed."""
 
     peer_class: ClassVar[type[Peer]] = CapablePeer
+    replay_piece: ClassVar[int] = 8
+    """Events of a replay that are sent before others get their turn."""
     replay_pause: ClassVar[float] = 0.0
     """Seconds between the pieces of a replay."""
 
@@ -153,8 +153,13 @@ class CapableServer(NegotiatingServer):
     ) -> None:
         """Send a confirmation that sets the client's position (RPL-2, RPL-4)."""
         token = self.token(session, message["investigation_id"], seq)
-        epoch = self.history.epoch
-        self.confirm_scope(session, message, subscription, epoch=epoch, seq=seq, token=token, **fields)
+        said = self.said(session, message["investigation_id"], seq)
+        known = {"epoch": self.history.epoch, "seq": said, "token": token}
+        self.confirm_scope(session, message, subscription, **known, **fields)
+
+    def said(self, session: Session, investigation_id: str, seq: int) -> int:  # noqa: ARG002 - for overrides
+        """Return a number as the client is told it."""
+        return seq
 
     def check_unsubscribe(self, session: Session, message: dict[str, Any]) -> None:
         """Look at an unsubscribe."""
@@ -233,10 +238,10 @@ class CapableServer(NegotiatingServer):
     def feed(self, session: Session) -> None:
         """Send a piece of each replay, as far as the socket takes it; the rest follows."""
         for investigation_id, replay in list(session.replays.items()):
-            for _ in range(_PIECE):
+            for _ in range(self.replay_piece):
                 if replay.events and not session.peer.is_behind:
                     self.send_replayed(session, replay, replay.events.popleft())
-            if not replay.events and session.peer.open:
+            if not replay.events and session.peer.open and not session.peer.is_behind:
                 self.complete(session, investigation_id, replay)
         if session.replays:
             self.feed_soon(session)
@@ -272,7 +277,11 @@ class CapableServer(NegotiatingServer):
         investigation_id = replay.message["investigation_id"]
         token = self.token(session, investigation_id, replay.head)
         fields = {"type": "replay_complete", "investigation_id": investigation_id}
-        self.answer(session, replay.message, {**fields, "seq": replay.head, "token": token})
+        self.answer(
+            session,
+            replay.message,
+            {**fields, "seq": self.said(session, investigation_id, replay.head), "token": token},
+        )
 
     def drained(self, peer: CapablePeer) -> None:
         """Go on with the replays."""
@@ -296,7 +305,15 @@ class CapableServer(NegotiatingServer):
 
     def keep(self, event: Event) -> Kept:
         """Number and keep an event."""
-        return self.history.append(event, self.history.head(event.investigation_id) + 1)
+        return self.history.append(event, self.next_seq(event.investigation_id), self.scopes(event))
+
+    def next_seq(self, investigation_id: str) -> int:
+        """Return the number of an investigation's next event."""
+        return self.history.head(investigation_id) + 1
+
+    def scopes(self, event: Event) -> Collection[str]:
+        """Return the scopes that an event is in (SCP-1)."""
+        return scopes_of(event.data)
 
     def receivers(self, event: Event) -> Iterable[Peer]:
         """Leave who said hello out of the fallback (NEG-5)."""
@@ -319,9 +336,9 @@ class CapableServer(NegotiatingServer):
         """Deliver an event that is new to the client and in its scope."""
         subscription = session.subscriptions[kept.event.investigation_id]
         if kept.seq > subscription.last and self.is_in_scope(session, subscription, kept):
+            self.send_live(session, subscription, kept)
             subscription.last = kept.seq
             subscription.sent_at = time.monotonic()
-            self.send_live(session, subscription, kept)
 
     def is_in_scope(self, session: Session, subscription: Subscription, kept: Kept) -> bool:  # noqa: ARG002 - for overrides
         """Say whether a subscription's scope has an event (SCP-1)."""
@@ -344,10 +361,11 @@ class CapableServer(NegotiatingServer):
 
     def place(self, session: Session, subscription: Subscription, kept: Kept) -> dict[str, Any]:
         """Return an event's place in the sequence (RPL-2, RPL-3)."""
+        investigation_id = kept.event.investigation_id
         return {
-            "seq": kept.seq,
-            "prev": kept.prev.get(subscription.form, 0),
-            "token": self.token(session, kept.event.investigation_id, kept.seq),
+            "seq": self.said(session, investigation_id, kept.seq),
+            "prev": self.said(session, investigation_id, kept.prev.get(subscription.form, 0)),
+            "token": self.token(session, investigation_id, kept.seq),
         }
 
     # Positions.
@@ -370,5 +388,6 @@ class CapableServer(NegotiatingServer):
         subscription.last = self.history.head(investigation_id)
         subscription.sent_at = now
         token = self.token(session, investigation_id, subscription.last)
+        seq = self.said(session, investigation_id, subscription.last)
         fields = {"type": "position", "investigation_id": investigation_id}
-        session.peer.send(dump({**fields, "seq": subscription.last, "token": token}))
+        session.peer.send(dump({**fields, "seq": seq, "token": token}))

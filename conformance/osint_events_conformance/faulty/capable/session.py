@@ -48,6 +48,10 @@ class Bucket:
             return 0
         return (1 - self._left) / self._rate
 
+    def give_back(self) -> None:
+        """Return one that was taken."""
+        self._left += 1
+
 
 @dataclass
 class Subscription:
@@ -74,8 +78,8 @@ class Replay:
     after: int
     """The client's position."""
     head: int
-    events: deque[Kept]
-    count: int
+    events: deque[Kept] = field(default_factory=deque)
+    count: int = 0
     live: deque[Kept] = field(default_factory=deque)
     then: deque[dict[str, Any]] = field(default_factory=deque)
 

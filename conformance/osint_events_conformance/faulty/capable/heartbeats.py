@@ -1,0 +1,146 @@
+"""Faults of the heartbeat: HB-1 to HB-3."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from osint_events_conformance.faulty.catalogue import fault
+
+from .server import CapableServer
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+# HB-1: a ping is answered at once.
+
+
+@fault("HB-1")
+class NeverAnswersAppPings(CapableServer):
+    """Answers no ping message."""
+
+    def answer_ping(self, session: Session, message: dict[str, Any]) -> None:
+        """Stay silent."""
+
+
+@fault("HB-1", subtle=True)
+class AppPongsWaitInQueue(CapableServer):
+    """Answers a ping behind the events that wait for the client."""
+
+    def answer_ping(self, session: Session, message: dict[str, Any]) -> None:
+        """Have one lane."""
+        self.answer(session, message, {"type": "pong", "id": message["id"]})
+
+
+@fault("HB-1", subtle=True)
+class FoldsPingIds(CapableServer):
+    """Answers a ping with its id in lower case."""
+
+    def answer_ping(self, session: Session, message: dict[str, Any]) -> None:
+        """Fold it."""
+        super().answer_ping(session, message | {"id": message["id"].lower()})
+
+
+@fault("HB-1", subtle=True)
+class DebouncesAppPings(CapableServer):
+    """Answers only the first of the pings that come within 50 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recent: set[Session] = set()
+
+    def answer_ping(self, session: Session, message: dict[str, Any]) -> None:
+        """Save work."""
+        if session not in self._recent:
+            self._recent.add(session)
+            self.later(0.05, lambda: self._recent.discard(session))
+            super().answer_ping(session, message)
+
+
+# HB-2: pings, and the end of who does not answer.
+
+
+@fault("HB-2")
+class NeverPings(CapableServer):
+    """Sends no ping, and ends a silent client all the same."""
+
+    def ping(self, session: Session, now: float) -> None:
+        """Wait for the client's."""
+
+
+@fault("HB-2")
+class NeverTimesOut(CapableServer):
+    """Pings a dead client for ever."""
+
+    def timed_out(self, session: Session) -> None:
+        """Try once more."""
+
+
+@fault("HB-2", subtle=True)
+class TimesOutWith1001(CapableServer):
+    """Closes the connection of a dead client with 1001."""
+
+    def timed_out(self, session: Session) -> None:
+        """Close as it always does."""
+        session.peer.close(1001, "idle")
+
+
+@fault("HB-2", subtle=True)
+class TimesOutEarly(CapableServer):
+    """Ends a silent client halfway through the timeout that it said."""
+
+    def heard_at(self, session: Session) -> float:
+        """Be in a hurry."""
+        return super().heard_at(session) - self.limits.timeout / 2
+
+
+@fault("HB-2", subtle=True)
+class PingsIdleStreamsOnly(CapableServer):
+    """Sends no ping while there are events to send, and ends who only listens to them."""
+
+    def quiet_since(self, session: Session) -> float:
+        """Look at one direction."""
+        return session.peer.sent_at
+
+
+@fault("HB-2", subtle=True)
+class TakesOnlyMessagesForLife(CapableServer):
+    """Ends a client that sends nothing but ping frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: dict[Session, float] = {}
+
+    def receive(self, session: Session, data: bytes) -> None:
+        """Note the time."""
+        self._heard[session] = time.monotonic()
+        super().receive(session, data)
+
+    def heard_at(self, session: Session) -> float:
+        """Look at the messages."""
+        return self._heard.setdefault(session, super().heard_at(session))
+
+
+# HB-3: pongs that nobody asked for, and connections without the feature.
+
+
+@fault("HB-3", subtle=True)
+class ClosesOnUnknownPong(CapableServer):
+    """Closes a connection that sends a pong with an id that it did not send itself."""
+
+    def ponged(self, session: Session, message: dict[str, Any]) -> None:
+        """Look it up."""
+        if message.get("id") not in {f"s{number}" for number in range(1, session.pings + 1)}:
+            session.peer.close(1008, "unexpected pong")
+
+
+@fault("HB-3", subtle=True)
+class PingsWhoSaidHello(CapableServer):
+    """Sends ping messages to every connection that said hello, with the feature or without."""
+
+    def tick(self, session: Session, now: float) -> None:
+        """Forget the condition."""
+        super().tick(session, now)
+        if not session.has("heartbeat") and now - self.quiet_since(session) >= self.limits.interval:
+            self.ping(session, now)
