@@ -57,8 +57,10 @@ async def test_who_answers_pings_stays_connected_and_who_does_not_is_closed_with
             seen.add(ping["id"])
             await answers.send("pong", id=ping["id"])
         assert len(seen) == 3
+        start = asyncio.get_running_loop().time()
         assert (await silent.receive())["type"] == "ping"
         assert await silent.closed() == HEARTBEAT_TIMEOUT
+        assert asyncio.get_running_loop().time() - start < 1.5  # it was asked before
         assert (await answers.ask("ping", id="still here"))["id"]
 
 
@@ -74,6 +76,16 @@ async def test_a_listener_of_a_busy_stream_that_only_answers_pings_is_never_clos
             if message["type"] == "ping":
                 pings += 1
                 await client.send("pong", id=message["id"])
+
+
+async def test_while_both_sides_send_nobody_is_pinged(dial: Dial, inject: Inject) -> None:
+    async with dial("heartbeat") as client:
+        await client.subscribe("x")
+        for _ in range(20):
+            await client.send("pong", id="unsolicited")
+            await inject("x", {})
+            assert (await client.receive())["type"] == "investigation_update"
+            await asyncio.sleep(0.05)
 
 
 async def test_any_inbound_frame_is_life(dial: Dial) -> None:

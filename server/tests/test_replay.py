@@ -114,3 +114,15 @@ async def test_when_the_epoch_ended_before_its_turn_nothing_is_replayed_and_noth
     ((confirmed,),) = await replayed(store, after=2, head=40, epoch="before")
     assert confirmed["replay"] == {"status": "failed", "reason": "epoch_changed"}
     assert (confirmed["seq"], confirmed["epoch"]) == (0, "e")
+
+
+async def test_it_is_compressed_where_the_subscription_is() -> None:
+    store = memory()
+    await publish(store, 3, size=500)
+    replayer = Replayer(store, Positions(Tokens([b"k" * 32]), lambda: "e"), max_events=10)
+    form = Form(sequenced=True, deflated=True)
+    writes = [
+        write.wire async for write in replayer.replay(Confirmation("x"), form, epoch="e", after=0, head=3)
+    ]
+    assert [wire[0] for wire in writes] == [0x81, 0xC1, 0x81]  # RSV1 on the updates alone
+    assert len(writes[1]) < 3 * 500

@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 from osint_events_server.server import running
 from osint_events_server.settings import Settings
+from osint_events_server.store.memory import MemoryStore
+from osint_events_server.tokens import Position, Tokens
 from websockets.asyncio.client import connect
 
 Inject = Callable[[str, object], Awaitable[int]]
@@ -18,11 +20,14 @@ Dial = Callable[..., AbstractAsyncContextManager[Any]]
 TASK = {"type": "task_started", "task_id": "t"}
 SUMMARY = {"type": "investigation_paused"}
 BOTH = {"type": "custom"}
+KEY = "k" * 32
 
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(port=0, enable_inject=True, history_events=350, max_replay_events=300)
+    return Settings(
+        port=0, enable_inject=True, history_events=350, max_replay_events=300, token_keys=(KEY,)
+    )
 
 
 class Reader:
@@ -179,8 +184,39 @@ async def test_more_than_may_be_replayed_or_is_kept_is_expired(
         assert (await client.receive())["data"] == {"n": "live"}
 
 
+async def test_a_token_that_is_ahead_misses_nothing_and_is_sent_nothing_up_to_it(
+    dial: Dial, inject: Inject
+) -> None:
+    async with dial("replay") as client:
+        epoch = (await client.subscribe("x"))["epoch"]
+        ahead = Tokens([KEY.encode()]).issue("x", Position(epoch, 3))
+        for _ in range(2):
+            confirmed = await client.subscribe("x", replay_token=ahead)
+            assert confirmed["replay"] == {"status": "complete", "count": 0}
+            assert (confirmed["seq"], (await client.receive())["seq"]) == (3, 3)
+        for _ in range(5):
+            await inject("x", {})
+        assert [(await client.receive())["seq"] for _ in range(2)] == [4, 5]
+
+
+async def test_what_another_node_may_have_delivered_already_is_not_delivered_again(
+    dial: Dial, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def head(_store: MemoryStore) -> int:
+        return 2  # where the other node is
+
+    monkeypatch.setattr(MemoryStore, "head", head)
+    async with dial("replay") as client, dial() as core:
+        assert (await client.subscribe("x"))["seq"] == 2
+        await core.subscribe("x")
+        for number in range(1, 4):
+            await inject("x", {"n": number})
+        assert (await client.receive())["seq"] == 3
+        assert (await core.receive())["data"] == {"n": 3}
+
+
 async def test_after_a_restart_the_epoch_is_another_one() -> None:
-    settings = Settings(port=0, token_keys=("k" * 32,))
+    settings = Settings(port=0, token_keys=(KEY,))
     confirmations: list[Any] = []
     for _ in range(2):
         async with running(settings) as url, connect(f"ws{url.removeprefix('http')}/ws/a") as ws:
