@@ -57,11 +57,17 @@ async def test_who_answers_pings_stays_connected_and_who_does_not_is_closed_with
             seen.add(ping["id"])
             await answers.send("pong", id=ping["id"])
         assert len(seen) == 3
-        start = asyncio.get_running_loop().time()
         assert (await silent.receive())["type"] == "ping"
         assert await silent.closed() == HEARTBEAT_TIMEOUT
-        assert asyncio.get_running_loop().time() - start < 1.5  # it was asked before
         assert (await answers.ask("ping", id="still here"))["id"]
+
+
+async def test_who_is_silent_is_closed_on_time(dial: Dial) -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    async with dial("heartbeat") as client:
+        await client.closed()
+        assert 0.5 <= loop.time() - start < 1.7  # the interval and the timeout; a busy machine is forgiven
 
 
 async def test_a_listener_of_a_busy_stream_that_only_answers_pings_is_never_closed(
