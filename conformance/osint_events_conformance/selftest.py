@@ -10,10 +10,11 @@ import asyncio
 import json
 import math
 import os
+import shlex
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -38,6 +39,9 @@ _ODD_SHARE = 6
 
 Kind = Literal["fault", "oddity", "correct"]
 
+CORRECT: Final[Mapping[str, list[str]]] = {"correct": [], "capable": ["--capable"]}
+"""The servers without a fault, and how each is asked for: one knows Part 1 only, one speaks all of Part 2."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -49,11 +53,12 @@ class Entry:
     subtle: bool = False
     trigger: bool = False
     fallback: str = "any"
+    restart: bool = False
 
     @property
     def command(self) -> list[str]:
         """The command that starts it."""
-        which = [] if self.kind == "correct" else [f"--{self.kind}", self.name]
+        which = CORRECT[self.name] if self.kind == "correct" else [f"--{self.kind}", self.name]
         return [sys.executable, "-m", "osint_events_conformance.faulty", *which, "--port", "0"]
 
 
@@ -123,7 +128,7 @@ def default_jobs() -> int:
 
 
 def select(only: Iterable[str] = (), sample: int | None = None) -> list[Entry]:
-    """The servers to judge: the correct one, the odd ones, the faulty ones.
+    """The servers to judge: the correct ones, the odd ones, the faulty ones.
 
     `only` are names and globs; `sample` takes about so many servers. Raises `SettingsError` for a pattern
     that matches none.
@@ -132,13 +137,13 @@ def select(only: Iterable[str] = (), sample: int | None = None) -> list[Entry]:
     faults = list(FAULTS.values())
     if sample is not None:
         odd = odd[:: max(math.ceil(_ODD_SHARE * len(odd) / sample), 1)]
-        chosen = set(_dealt()[: max(sample - len(odd) - 1, 0)])
+        chosen = set(_dealt()[: max(sample - len(odd) - len(CORRECT), 0)])
         faults = [fault for fault in faults if fault.name in chosen]
     entries = [
-        Entry("correct", "correct", frozenset()),
-        *(Entry(one.name, "oddity", one.warns, trigger=one.trigger) for one in odd),
+        *(Entry(name, "correct", frozenset()) for name in CORRECT),
+        *(Entry(one.name, "oddity", one.warns, trigger=one.trigger, restart=one.restart) for one in odd),
         *(
-            Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback)
+            Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback, one.restart)
             for one in faults
         ),
     ]  # fmt: skip
@@ -217,7 +222,15 @@ def _run_command(entry: Entry, base: str, report: Path) -> list[str]:
     told = [f"--fallback={entry.fallback}"] if entry.fallback != "any" else []
     url = f"{base.replace('http', 'ws', 1)}/ws"
     runner = [sys.executable, "-m", "osint_events_conformance.cli", "run", url]
+    if entry.restart:
+        told.append(f"--restart-command={_restart_command(base)}")
     return [*runner, hook, *told, f"--report-json={report}"]
+
+
+def _restart_command(base: str) -> str:
+    """The command that makes a server of the zoo start anew."""
+    post = f"from urllib.request import Request, urlopen; urlopen(Request('{base}/restart', method='POST'))"
+    return shlex.join([sys.executable, "-c", post])
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ def test_a_fault_is_killed_and_a_correct_server_passes(command: Command, tmp_pat
 
 
 def test_the_whole_zoo_is_selected_unless_told_otherwise() -> None:
-    assert {entry.name for entry in selftest.select()} == {"correct", *ODDITIES, *FAULTS}
+    assert {entry.name for entry in selftest.select()} == {*selftest.CORRECT, *ODDITIES, *FAULTS}
 
 
 def test_a_sample_leaves_no_clause_out_and_is_subtle_for_the_most_part() -> None:
@@ -46,7 +46,14 @@ def test_a_sample_leaves_no_clause_out_and_is_subtle_for_the_most_part() -> None
 
 
 def test_a_small_sample_is_small() -> None:
-    assert [entry.kind for entry in selftest.select(sample=3)] == ["correct", "oddity", "fault"]
+    kinds = [entry.kind for entry in selftest.select(sample=4)]
+    assert kinds == ["correct", "correct", "oddity", "fault"]
+
+
+def test_what_shows_after_a_restart_only_is_judged_with_one() -> None:
+    restarts = {entry.name for entry in selftest.select() if entry.restart}
+    faults = {fault.name for fault in FAULTS.values() if fault.restart}
+    assert restarts == faults | {oddity.name for oddity in ODDITIES.values() if oddity.restart}
 
 
 @pytest.mark.parametrize(

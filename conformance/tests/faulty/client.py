@@ -19,10 +19,11 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from osint_events_conformance.faulty.server import Server
+    from websockets.extensions import ClientExtensionFactory
 
 DROPPED = 1006
 
@@ -30,8 +31,8 @@ DROPPED = 1006
 class Client(asyncio.Protocol):
     """One connection. What came is in `frames`, `messages`, `pongs` and `ended`; `waits` until it has."""
 
-    def __init__(self, url: str) -> None:
-        self._protocol = ClientProtocol(parse_uri(url), max_size=None)
+    def __init__(self, url: str, extensions: Sequence[ClientExtensionFactory] = ()) -> None:
+        self._protocol = ClientProtocol(parse_uri(url), max_size=None, extensions=list(extensions) or None)
         self._changed = asyncio.Event()
         self._fragments: list[bytes] = []
         self._opcode = Opcode.TEXT
@@ -175,7 +176,7 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._close()
-        assert self.surprises == [], "the server raised what it does not handle"
+        assert self.surprises == [], self.surprises
 
     def _surprise(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         del loop
@@ -191,7 +192,12 @@ class World:
     def server(self) -> Server:
         return self.running.server
 
-    async def knock(self, client_id: str, receive_buffer: int | None = None) -> Client:
+    async def knock(
+        self,
+        client_id: str,
+        receive_buffer: int | None = None,
+        extensions: Sequence[ClientExtensionFactory] = (),
+    ) -> Client:
         """Ask for an upgrade, which may be refused."""
         url = f"{self.running.ws_url}/{quote(client_id, safe='')}"
         uri = parse_uri(url)
@@ -199,7 +205,9 @@ class World:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        _, client = await asyncio.get_running_loop().create_connection(lambda: Client(url), sock=sock)
+        _, client = await asyncio.get_running_loop().create_connection(
+            lambda: Client(url, extensions), sock=sock
+        )
         self._clients.append(client)
         await client.waits(lambda: client.status is not None or client.ended is not None, 2.0)
         return client
@@ -223,6 +231,11 @@ class World:
         """Make the server emit an event of its own."""
         url = self.running.trigger_url.format(investigation_id=investigation_id)
         async with self._session.post(url) as answer:
+            return answer.status
+
+    async def restart(self) -> int:
+        """Make the server start anew."""
+        async with self._session.post(self.running.restart_url) as answer:
             return answer.status
 
     async def plain_get(self) -> int | None:

@@ -10,13 +10,23 @@ import sys
 import pytest
 from click.testing import CliRunner
 from osint_events import contract
-from osint_events_conformance.faulty import FAULTS, ODDITIES, start
+from osint_events_conformance.faulty import FAULTS, ODDITIES, Fault, start
 from osint_events_conformance.faulty.__main__ import main
+from osint_events_conformance.faulty.capable.server import CapableServer
 
 SERVER_CLAUSES = {
     clause.id: clause for clause in contract.clauses() if clause.subject in ("server", "publisher")
 }
 PART_1 = {clause.id for clause in SERVER_CLAUSES.values() if clause.feature == "core" and not clause.untested}
+PART_2 = {clause.id for clause in SERVER_CLAUSES.values() if clause.feature not in ("core", "auth", "origin")}
+NO_FAULT = {
+    "CMP-3": "not observable",
+    "RPL-7": "nothing outside a server can make its store fail under connected clients",
+}
+
+
+def _of(*, capable: bool) -> list[Fault]:
+    return [fault for fault in FAULTS.values() if issubclass(fault.server, CapableServer) == capable]
 
 
 def test_faults_and_oddities_name_clauses_of_the_catalogue() -> None:
@@ -26,7 +36,13 @@ def test_faults_and_oddities_name_clauses_of_the_catalogue() -> None:
 
 
 def test_every_clause_of_part_1_that_binds_a_server_has_a_fault() -> None:
-    assert {clause for fault in FAULTS.values() for clause in fault.clauses} == PART_1
+    broken = {clause for fault in _of(capable=False) for clause in fault.clauses}
+    assert broken == PART_1
+
+
+def test_every_clause_of_part_2_that_binds_a_server_has_a_fault() -> None:
+    broken = {clause for fault in _of(capable=True) for clause in fault.clauses}
+    assert broken - PART_1 == PART_2 - set(NO_FAULT)
 
 
 def test_every_fault_names_a_clause_and_says_what_it_does() -> None:
@@ -42,7 +58,8 @@ def test_oddities_warn_of_shoulds_only() -> None:
 
 
 def test_at_least_half_of_the_faults_are_subtle() -> None:
-    assert sum(fault.subtle for fault in FAULTS.values()) * 2 >= len(FAULTS) >= 70
+    for faults, least in ((_of(capable=False), 70), (_of(capable=True), 45)):
+        assert sum(fault.subtle for fault in faults) * 2 >= len(faults) >= least
 
 
 def test_no_two_are_called_the_same() -> None:
@@ -67,13 +84,15 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
     assert result.output.count("\n") == 1
 
 
-def test_a_fault_and_an_oddity_at_once_are_refused() -> None:
-    result = CliRunner().invoke(main, ["--fault", "never-pongs", "--oddity", "greets"])
+@pytest.mark.parametrize("other", [["--oddity", "greets"], ["--capable"]])
+def test_two_servers_at_once_are_refused(other: list[str]) -> None:
+    result = CliRunner().invoke(main, ["--fault", "never-pongs", *other])
     assert result.exit_code == 2
 
 
-async def test_the_command_serves_until_sigterm() -> None:
-    command = (sys.executable, "-m", "osint_events_conformance.faulty", "--fault", "never-pongs")
+@pytest.mark.parametrize("which", [["--fault", "never-pongs"], ["--capable"], []])
+async def test_the_command_serves_until_sigterm(which: list[str]) -> None:
+    command = (sys.executable, "-m", "osint_events_conformance.faulty", *which)
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     line = (await process.stdout.readline()).decode()

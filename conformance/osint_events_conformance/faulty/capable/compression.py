@@ -5,9 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from websockets.frames import Frame, Opcode
-
 from osint_events_conformance.faulty.catalogue import fault
+from osint_events_conformance.faulty.peer import frame
 
 from .peer import CapablePeer
 from .server import CapableServer
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
 
 _LARGE = 32 * 1024
 _NO_LIMIT = 64 * 1024 * 1024
+
+
+def _marked(made: bytes) -> bytes:
+    """Return a frame with the bit of compressed messages (RFC 7692 section 6)."""
+    return bytes((made[0] | 0x40,)) + made[1:]
 
 
 # CMP-1: the same messages.
@@ -38,7 +42,7 @@ class KeepsCompressionContext(CapableServer):
         """Keep the window."""
         deflater = self._deflaters.setdefault(peer, zlib.compressobj(wbits=-zlib.MAX_WBITS))
         data = deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH)
-        return Frame(Opcode.TEXT, data[:-4], rsv1=True).serialize(mask=False)
+        return _marked(frame(data[:-4]))
 
     def forget(self, peer: Peer) -> None:
         """Drop the window."""
@@ -53,7 +57,7 @@ class MarksPongsAsCompressed(CapableServer):
     def pong(self, peer: Peer, pong: bytes) -> None:
         """Set it on every frame."""
         assert isinstance(peer, CapablePeer)
-        super().pong(peer, bytes((pong[0] | 0x40,)) + pong[1:] if peer.extensions else pong)
+        super().pong(peer, _marked(pong) if peer.extensions else pong)
 
 
 @fault("CMP-1", subtle=True)

@@ -169,6 +169,4 @@ class HasOneErrorCode(CapableServer):
 
     def report(self, session: Session, message: dict[str, Any], code: str, **fields: object) -> None:
         """Know no details."""
-        if code != "rate_limited":
-            fields["code"] = "internal"
-        super().report(session, message, code, **fields)
+        super().report(session, message, code if code == "rate_limited" else "internal", **fields)
