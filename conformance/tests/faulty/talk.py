@@ -121,12 +121,12 @@ class Talk:
     def stall(self) -> None:
         """Read nothing more, with little room between the server and here."""
         self._room(4096)
-        self.client.transport.pause_reading()  # type: ignore[attr-defined] # a transport that reads
+        self.client.transport.pause_reading()
 
     def read_on(self) -> None:
         """Read again, with all the room that there is."""
         self._room(1024 * 1024)
-        self.client.transport.resume_reading()  # type: ignore[attr-defined] # a transport that reads
+        self.client.transport.resume_reading()
 
     def _room(self, size: int) -> None:
         server, client = self.session.peer.transport, self.client.transport
