@@ -385,6 +385,18 @@ async def begins_another_epoch(world: World) -> bool:
     return bool((await back.subscribed())["epoch"] != before)
 
 
+async def announces_new_sequences(world: World) -> bool:
+    talk = await Talk.begin(world, *QUIET)
+    epoch = (await talk.subscribed())["epoch"]
+    for _ in range(25):
+        world.burst(*[("i", NOTE)] * 10)
+        await asyncio.sleep(0)
+    await talk.gets("investigation_update", 250)
+    now = (await talk.subscribed())["epoch"]
+    told = [epoch, *(message["epoch"] for message in talk.of("gap"))]
+    return bool(told[-1] == now)
+
+
 async def resumes_after_a_restart(world: World) -> bool:
     talk, token = await _left_behind(world)
     await world.restart()

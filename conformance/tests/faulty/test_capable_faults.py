@@ -11,6 +11,7 @@ from osint_events_conformance.faulty import FAULTS
 from osint_events_conformance.faulty.capable.server import CapableServer
 
 from .capable_scenes import (
+    announces_new_sequences,
     answers_a_ping_ahead_of_events,
     answers_pings,
     begins_another_epoch,
@@ -159,6 +160,7 @@ REPLAY: dict[str, Scene] = {
     "has-no-token-before-first-event": resumes(),
     "writes-tokens-in-base64": writes_tokens_for_urls,
     "calls-foreign-tokens-expired": refuses_token("foreign"),
+    "begins-anew-silently": announces_new_sequences,
     "keeps-epoch-over-restarts": begins_another_epoch,
     "forgets-key-over-restarts": resumes_after_a_restart,
     "forgets-first-tokens-over-restarts": resumes_after_a_restart,

@@ -11,6 +11,7 @@ from osint_events_conformance.faulty.capable.negotiating import FEATURES
 from osint_events_conformance.faulty.capable.server import CapableServer
 
 from .capable_scenes import (
+    announces_new_sequences,
     answers_a_ping_ahead_of_events,
     answers_pings,
     begins_another_epoch,
@@ -136,6 +137,11 @@ async def test_the_odd_capable_server_keeps_every_promise(name: str) -> None:
 async def test_a_durable_store_outlives_a_restart() -> None:
     async with await World.of("keeps-history-over-restarts") as world:
         assert await resumes_after_a_restart(world)
+
+
+async def test_a_new_sequence_is_announced_to_who_is_connected() -> None:
+    async with await World.of("begins-anew-with-gap") as world:
+        assert await announces_new_sequences(world)
 
 
 async def test_a_gap_is_announced_in_its_place_and_nothing_is_missing() -> None:

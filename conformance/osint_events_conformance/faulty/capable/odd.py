@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from osint_events_conformance.faulty.catalogue import oddity
 from osint_events_conformance.faulty.jsontext import dump
 
-from .resuming import DurableServer
+from .resuming import BeginsAnew, DurableServer
 from .server import CapableServer
 from .session import Replay
 
@@ -147,6 +147,11 @@ class ReplaysOneAtATime(CapableServer):
 @oddity(restart=True)
 class KeepsHistoryOverRestarts(DurableServer):
     """Has a durable store: epoch, numbers, history and tokens are the same after a restart."""
+
+
+@oddity()
+class BeginsAnewWithGap(BeginsAnew):
+    """Begins a new sequence at each 200th event, and announces that by a gap to everyone who is connected."""
 
 
 @oddity()

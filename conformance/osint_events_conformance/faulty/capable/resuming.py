@@ -1,4 +1,4 @@
-"""Faults of the tokens: RPL-3, and RPL-8 and RPL-9, which take a restart."""
+"""Faults of the tokens (RPL-3) and of sequences that begin anew (RPL-7, and RPL-8 and RPL-9 by a restart)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from osint_events_conformance.faulty.catalogue import fault
+from osint_events_conformance.faulty.jsontext import dump
 
 from . import tokens
 from .history import History
 from .server import CapableServer
 
 if TYPE_CHECKING:
-    from osint_events_conformance.faulty.server import Reply
+    from osint_events_conformance.faulty.server import Event, Reply
 
+    from .history import Kept
     from .session import Session, Subscription
     from .tokens import Position
 
@@ -207,6 +209,44 @@ class CallsForeignTokensExpired(CapableServer):
         ):
             reason = "expired"
         super().cannot_resume(session, message, subscription, reason)
+
+
+# RPL-7: gaps.
+
+
+class BeginsAnew(CapableServer):
+    """Begins a new sequence, under a new epoch, at each 200th event that comes while nothing is replayed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since = 0
+
+    def keep(self, event: Event) -> Kept:
+        """Have lost the old one."""
+        self._since += 1
+        if self._since >= 200 and not any(session.replays for session in self.sessions.values()):  # noqa: PLR2004 - as the docstring says
+            self._since = 0
+            self.history = self.new_history()
+            for session in self.sessions.values():
+                for investigation_id, subscription in session.subscriptions.items():
+                    subscription.last = 0
+                    self.begun_anew(session, investigation_id)
+        return super().keep(event)
+
+    def begun_anew(self, session: Session, investigation_id: str) -> None:
+        """Tell a subscriber of it, who may have missed something."""
+        if session.has("replay"):
+            fields = {"type": "gap", "investigation_id": investigation_id, "reason": "epoch_changed"}
+            place = {"epoch": self.history.epoch, "seq": 0, "token": self.token(session, investigation_id, 0)}
+            session.peer.send(dump({**fields, **place}))
+
+
+@fault("RPL-7", subtle=True)
+class BeginsAnewSilently(BeginsAnew):
+    """Begins a new sequence at each 200th event, and tells nobody who is connected."""
+
+    def begun_anew(self, session: Session, investigation_id: str) -> None:
+        """Let them find out."""
 
 
 # RPL-8: epochs.
