@@ -128,7 +128,7 @@ class NegotiatingServer(Server):
         limits = self.limits
         fields: dict[str, Any] = {
             "type": "welcome",
-            "protocol": min(message["protocol"], 1),
+            "protocol": 1,
             "connection_id": f"c{session.number}",
             "features": session.features,
             "limits": {

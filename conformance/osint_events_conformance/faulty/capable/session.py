@@ -122,7 +122,7 @@ def valid_scope(scope: object) -> bool:
 def valid_hello(message: dict[str, Any]) -> bool:
     """Say whether a hello is well formed; unknown features and fields are no matter (NEG-3)."""
     protocol, features = message.get("protocol"), message.get("features")
-    if not isinstance(protocol, int) or isinstance(protocol, bool) or protocol < 1:
+    if not isinstance(protocol, (int, float)) or isinstance(protocol, bool) or protocol < 1 or protocol % 1:
         return False
     if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
         return False
