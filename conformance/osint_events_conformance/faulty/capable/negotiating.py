@@ -123,7 +123,7 @@ class NegotiatingServer(Server):
         """Send the welcome."""
         self.answer(session, message, self.welcome_fields(session, message))
 
-    def welcome_fields(self, session: Session, message: dict[str, Any]) -> dict[str, Any]:
+    def welcome_fields(self, session: Session, message: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - for overrides
         """Return what the welcome says."""
         limits = self.limits
         fields: dict[str, Any] = {
