@@ -168,8 +168,9 @@ async def test_a_server_without_a_history_says_expired(name: str) -> None:
 @pytest.mark.parametrize(
     "hello",
     [
-        {"protocol": 0}, {"protocol": 1.5}, {"protocol": "1"}, {"protocol": True}, {"features": "replay"},
-        {"features": [1]}, {"features": None}, {"ref": 5}, {"ref": "x" * 65}, {"client": []}, {"client": {"name": 1}},
+        {"protocol": 0}, {"protocol": 1.5}, {"protocol": "1"}, {"protocol": True},
+        {"features": "replay"}, {"features": [1]}, {"features": None},
+        {"ref": 5}, {"ref": "x" * 65}, {"client": []}, {"client": {"name": 1}},
     ],
 )  # fmt: skip
 async def test_a_malformed_hello_is_none(hello: dict[str, object]) -> None:
