@@ -213,6 +213,8 @@ def _client_ids(steps: Steps, finding: Finding) -> Made:
             else step
         )
 
+    if finding.kind == "duplicate":
+        return
     if len(set(ids)) < len(ids):
         clause = {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5")
         yield clause, _mapped(steps, apart)

@@ -369,7 +369,7 @@ class Model:
         return event
 
     def _unmatched(self, peer: Peer, investigation: Investigation, text: Text) -> None:
-        if peer.leaving or peer.gone or investigation.shared:
+        if peer.leaving or peer.gone:
             return
         data = text.value["data"]
         owed = next(
@@ -381,6 +381,10 @@ class Model:
             None,
         )
         case = investigation.case
+        if investigation.shared:
+            if owed is not None:  # perhaps it is this one, changed, and perhaps somebody else's
+                self._pay(owed.debts.pop(peer), "DEL-1")
+            return
         if owed is None:
             message = f"an update of {values.show(investigation.id)} that nobody published"
             case.find("invented", message, peer.name, text.at, got=text.raw[:KEPT_TEXT])

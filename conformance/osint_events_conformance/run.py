@@ -81,8 +81,8 @@ _HASTE = 0.3
 _FOR_EXAMINING = 0.5
 """Share of the time that is left for that."""
 _WORST = 5.0
-"""Seconds that long scripts take to send what waits for their stalled readers."""
-_LOOK = 0.1
+"""Seconds that long scripts may take to send what waits for their stalled readers."""
+_LOOK = 0.05
 _OVERTIME = 2.0
 """Seconds that a script may go on after the time is over."""
 _STOPPING = frozenset(
@@ -140,6 +140,8 @@ class Run:
         self._keywords = KeywordCoverage()
         self._faults: list[BaseException] = []
         self._long: list[asyncio.Task[tuple[Script, Case]]] = []
+        self._cut = False
+        """Whether long scripts were ended early since they had shown enough."""
 
     async def run(self) -> RunResult:
         """Run all phases and give the result; what cannot be tested is said in it, not raised."""
@@ -257,12 +259,16 @@ class Run:
                 if not made:
                     self._reasons[check.clause] = "nothing makes the server emit; --inject does"
             scripts += made
-        # First what is peaceful: what it suffers is nobody else's doing. Whoever stalls for long comes last.
+        # Whoever stalls comes first, since that takes long, and is left to it where it harms nobody. Of the
+        # others first what is peaceful: what that suffers is nobody else's doing.
         peaceful = [script for script in scripts if is_peaceful(script)]
         hostile = [script for script in scripts if not is_peaceful(script)]
+        self._begin_long(hostile)
+        await self._first_of_long()
         self._begin_long(peaceful)
         await self._phase("coverage", peaceful, hostile)
-        self._begin_long(hostile)
+        if self._cut:
+            await self._finish_long()  # last, since what others showed too is no matter of stalling
 
     async def _drawn(self) -> None:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
@@ -277,10 +283,7 @@ class Run:
             return drawn, list(generate.scenarios(kit, examples // 6)) if payloads else []
 
         before = time.monotonic()
-        (drawn, scenarios), _ = await asyncio.gather(asyncio.to_thread(draw), self._first_of_long())
-        if self._broken and not self.settings.patient:
-            self._tally.notes.append(_LEFT_OUT)
-            return
+        drawn, scenarios = await asyncio.to_thread(draw)
         seconds = time.monotonic() - before
         if not self._trigger.can_emit:
             drawn = [script for script in drawn if not suite.publishes(script)]
@@ -324,20 +327,21 @@ class Run:
 
         What they bring to light must be known before others that run beside them are blamed for it.
         """
-        until = time.monotonic() + min(_WORST, self._time_left() / 2)
+        until = time.monotonic() + min(_WORST, self._time_left() / 4)
         while time.monotonic() < until and not all(task.done() for task in self._long):
-            if self._executor.suspects:
-                break
             await asyncio.sleep(_LOOK)
+            if self._executor.suspects or self._executor.at_ease:
+                break
         if self._executor.suspects or any(task.result()[1].findings for task in self._long if task.done()):
             self._executor.hurry.set()
-            await self._finish_long()
+            self._cut = True
 
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
 
     async def _finish_long(self) -> None:
         """Wait for the scripts that ran beside the phases, as long as there is time."""
+        self._cut = False
         if not self._long:
             return
         before = time.monotonic()
