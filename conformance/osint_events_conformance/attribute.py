@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
-from osint_events_conformance.findings import Finding
+from osint_events_conformance.findings import PART_2, Finding
 from osint_events_conformance.script import (
     Abort,
     Close,
@@ -83,6 +83,7 @@ SELF_EVIDENT = frozenset(
         "changed",
         "broken_frame",
         "never_ended",
+        *PART_2,
     }
 )
 """Kinds that name their clause by themselves."""

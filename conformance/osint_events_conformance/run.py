@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from osint_events import contract
+from osint_events.features import FEATURES
 
 from osint_events_conformance import suite
 from osint_events_conformance.confirm import Confirmer
@@ -40,11 +41,13 @@ from osint_events_conformance.results import (
 )
 from osint_events_conformance.script import (
     Connect,
+    Hello,
     Pause,
     Publish,
     Script,
     Step,
     Subscribe,
+    Together,
     flat,
     is_peaceful,
 )
@@ -154,6 +157,7 @@ class Run:
             await self._smoke()
             if not self._stopped:
                 await self._executor.stand_by()
+                await self._probe()
                 await self._coverage()
                 if self._broken and not self.settings.patient:
                     self._tally.notes.append(_LEFT_OUT)
@@ -244,11 +248,37 @@ class Run:
         self._pace.round_trip = max(worst, 0.001)
         self._model.in_flight = self._pace.grace
 
+    async def _probe(self) -> None:
+        """See what the server grants who asks for everything (NEG-1)."""
+        if self.settings.profile == "core":
+            return
+        n = Names(self._rng)
+        steps = (Connect("a", n.client()), Together((Hello("a", FEATURES), Subscribe("a", n.id()))))
+        case = await self._executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
+        talk = case.peers[0].talk if case.peers else None
+        if talk is not None and talk.features is not None:
+            self._model.capabilities.offered = talk.features
+            self._model.capabilities.protocol = talk.welcome["protocol"]
+
+    def _not_offered(self, clause: contract.Clause) -> str | None:
+        """Why a clause does not bind this server."""
+        offered = self._model.capabilities.offered
+        if clause.feature == "hello" and offered is None:
+            if self.settings.profile == "core":
+                return "the capabilities are left out: --profile core"
+            return "the server does not answer hello: it knows only Part 1"
+        if clause.feature in FEATURES and clause.feature not in (offered or ()):
+            return f"the server does not offer {clause.feature}"
+        return None
+
     async def _coverage(self) -> None:
         kit = Kit(self._rng, self.settings.fallback, self._pace.round_trip)
         scripts: list[Script] = []
+        clauses = {clause.id: clause for clause in contract.clauses()}
         for check in suite.checks():
             if not self._selected(check.clause):
+                continue
+            if self._not_offered(clauses[check.clause]):
                 continue
             if check.needs_payload and not self._trigger.controls_payload:
                 self._reasons[check.clause] = "the trigger does not choose the payload; --inject does"
@@ -433,6 +463,7 @@ class Run:
                 if counts[clause.id]:
                     result.cases[phase] = counts[clause.id]
             result.findings = [one for one in self._confirmer.confirmed if one.clause == clause.id]
+            result.not_offered = self._not_offered(clause)
             result.known_failing = self._known_failing.match(clause.id)
             result.not_tested = cannot or self._partly.get(clause.id) or self._reasons.get(clause.id)
             result.partly = clause.id in self._partly
