@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 
-from osint_events_conformance.findings import Finding
+from osint_events_conformance.findings import PART_2, Finding
 from osint_events_conformance.script import (
     Abort,
     Close,
@@ -83,6 +83,7 @@ SELF_EVIDENT = frozenset(
         "changed",
         "broken_frame",
         "never_ended",
+        *PART_2,
     }
 )
 """Kinds that name their clause by themselves."""
@@ -213,6 +214,8 @@ def _client_ids(steps: Steps, finding: Finding) -> Made:
             else step
         )
 
+    if finding.kind == "duplicate":
+        return
     if len(set(ids)) < len(ids):
         clause = {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5")
         yield clause, _mapped(steps, apart)

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from osint_events_conformance.attribute import SELF_EVIDENT, experiments
@@ -14,7 +15,17 @@ from osint_events_conformance.findings import BY_KIND, Finding
 from osint_events_conformance.names import renamed
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import ConfirmedFinding, Phase
-from osint_events_conformance.script import Connect, Script, Step, Together, is_peaceful, to_json
+from osint_events_conformance.script import (
+    Connect,
+    Pause,
+    Resume,
+    Script,
+    Stall,
+    Step,
+    Together,
+    is_peaceful,
+    to_json,
+)
 
 _RERUNS = 2
 _RERUN_WITHIN = 15.0
@@ -61,9 +72,9 @@ class Examiner:
                 if found is not None:
                     reproduced += 1
                     case, finding = rerun, found
-        # A long script is not taken apart: what it was written for is the likeliest cause.
-        own = script.mode == "long" and kind not in SELF_EVIDENT
-        clause = script.clause if own else finding.clause
+        clause = finding.clause
+        if script.mode == "long" and kind not in SELF_EVIDENT and await self._is_own(script, kind):
+            clause = script.clause
         if reproduced and reproduced == attempts and script.mode != "long":
             small, smaller_case, smaller_finding = await self._reduce(script, case, finding)
             if is_peaceful(script) or await self._comes_back(small, kind):
@@ -121,6 +132,15 @@ class Examiner:
                 return index
         return 0
 
+    async def _is_own(self, script: Script, kind: str) -> bool:
+        """Whether a long script, which is not taken apart, failed by what it was written for."""
+        beginning = tuple(takewhile(_is_short, script.steps))
+        plain = script.with_steps(step for step in beginning if not isinstance(step, Stall | Resume))
+        if not any(isinstance(step, Stall) for step in script.steps):
+            return True
+        [case] = await self._run([renamed(plain, self._rng)], kind, within=_RERUN_WITHIN)
+        return self._find(case, kind) is None
+
     def _find(self, case: Case, kind: str) -> Finding | None:
         return next((finding for finding in case.findings if finding.kind == kind), None)
 
@@ -166,13 +186,21 @@ class Examiner:
         planned = list(experiments(script, finding))
         if not planned or self._time_left() <= 0:
             return finding.clause
-        scripts = [renamed(one, self._rng) for experiment in planned for one in experiment.scripts]
-        cases = iter(await self._run(scripts, finding.kind, patience=_PATIENCE))
+        scripts = [script] * _RERUNS + [one for experiment in planned for one in experiment.scripts]
+        tried = [renamed(one, self._rng) for one in scripts]
+        cases = iter(await self._run(tried, finding.kind, patience=_PATIENCE))
+        again = [self._find(next(cases), finding.kind) for _ in range(_RERUNS)]
+        if not any(again):
+            return finding.clause  # it comes and goes by itself: what seems to cure it proves nothing
         for experiment in planned:
             results = [next(cases) for _ in experiment.scripts]
             if all(self._find(case, finding.kind) is None for case in results):
                 return experiment.clause
         return finding.clause
+
+
+def _is_short(step: Step) -> bool:
+    return not isinstance(step, Pause)
 
 
 def _portions(steps: tuple[Step, ...], size: int) -> Iterator[tuple[Step, ...]]:

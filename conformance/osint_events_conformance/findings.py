@@ -43,8 +43,41 @@ BY_KIND: dict[str, tuple[str, Level]] = {
     "out_of_order": ("DEL-4", "SHOULD"),
     "replayed": ("DEL-5", "MUST"),
     "ended": ("LEG-5", "MUST"),
+    "no_welcome": ("NEG-2", "MUST"),
+    "late_welcome": ("NEG-2", "MUST"),
+    "second_welcome": ("NEG-2", "MUST"),
+    "wrong_features": ("NEG-1", "MUST"),
+    "not_granted": ("NEG-1", "MUST"),
+    "wrong_protocol": ("NEG-3", "MUST"),
+    "wrong_ref": ("NEG-4", "MUST"),
+    "broadcast_after_hello": ("NEG-5", "MUST"),
+    "no_app_pong": ("HB-1", "MUST"),
+    "not_unsubscribed": ("UNS-1", "MUST"),
+    "unasked_unsubscribed": ("UNS-1", "MUST"),
+    "update_after_unsubscribed": ("UNS-1", "MUST"),
+    "wrong_scope_echo": ("SCP-1", "MUST"),
+    "wrong_scope": ("SCP-1", "MUST"),
+    "no_position": ("RPL-1", "MUST"),
+    "not_increasing": ("RPL-1", "MUST"),
+    "renumbered": ("RPL-1", "MUST"),
+    "wrong_prev": ("RPL-2", "MUST"),
+    "bad_token": ("RPL-3", "MUST"),
+    "wrong_token": ("RPL-3", "MUST"),
+    "wrong_replay": ("RPL-4", "MUST"),
+    "not_replayed": ("RPL-4", "MUST"),
+    "no_replay_complete": ("RPL-4", "MUST"),
+    "live_in_replay": ("RPL-5", "MUST"),
+    "went_back": ("RPL-1", "MUST"),
+    "wrong_epoch": ("RPL-8", "MUST"),
+    "not_alternating": ("FLW-1", "MUST"),
+    "no_retry_after": ("FLW-3", "MUST"),
+    "no_error": ("ERR-1", "MUST"),
+    "wrong_error": ("ERR-1", "MUST"),
+    "unasked_error": ("ERR-1", "MUST"),
 }
 """For each kind of observation the clause that it breaks in a plain scenario, and how hard."""
+PART_2 = tuple(BY_KIND)[tuple(BY_KIND).index("no_welcome") :]
+"""The kinds of Part 2, which name their clause by themselves."""
 
 
 @dataclass(slots=True)

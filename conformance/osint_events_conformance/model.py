@@ -15,7 +15,10 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal
 
+from osint_events.scopes import is_in_scope
+
 from osint_events_conformance import values, verdicts
+from osint_events_conformance.capabilities import WHOLE, Capabilities, Request
 from osint_events_conformance.records import (
     KEPT_TEXT,
     Case,
@@ -28,8 +31,8 @@ from osint_events_conformance.records import (
 from osint_events_conformance.wire import Ended, Link, Message, Text
 
 Fallback = Literal["on", "off", "any"]
-Problem = Callable[[dict[str, Any]], str | None]
-"""Says why a server message breaks its schema, or None (MSG-2)."""
+Problem = Callable[[dict[str, Any], bool], str | None]
+"""Says why a server message breaks its schema, or None (MSG-2); the flag says that it is negotiated."""
 
 _REMEMBERED = 256
 
@@ -39,7 +42,10 @@ class Model:
 
     def __init__(self, fallback: Fallback, problem: Problem, clear_after: float = 1.0) -> None:
         self.fallback = fallback
-        self._problem = lru_cache(maxsize=_REMEMBERED)(lambda message: problem(message.value))
+        self._problem = lru_cache(maxsize=_REMEMBERED)(
+            lambda message, is_negotiated: problem(message.value, is_negotiated)
+        )
+        self.capabilities = Capabilities(self._owe, self._pay)
         self._key = lru_cache(maxsize=_REMEMBERED)(_data_key)
         self.in_flight = 0.03
         """Seconds for which an event may be on its way to one connection after another has it (DEL-5)."""
@@ -76,7 +82,9 @@ class Model:
         case.investigations[investigation_id] = known
         return known
 
-    def subscribing(self, peer: Peer, investigation_id: str, at: float) -> None:
+    def subscribing(
+        self, peer: Peer, investigation_id: str, at: float, request: Request | None = None
+    ) -> None:
         """A subscribe message goes out: one confirmation is owed (SUB-1)."""
         investigation = self.investigation(peer.case, investigation_id)
         subscription = peer.subscriptions.get(investigation_id)
@@ -88,6 +96,16 @@ class Model:
             self._forgive_fallback(event)
         debt = self._owe(peer, "unconfirmed", values.show(investigation_id), at)
         peer.unconfirmed.append((investigation_id, debt))
+        peer.spoke = True
+        if peer.talk is not None:
+            scope = request.scope if request and "scopes" in (peer.talk.features or peer.talk.asked) else None
+            subscription.switches.append(scope)
+            for event in investigation.events:  # whichever comes first, the event or the switch
+                if peer in event.debts and not is_in_scope(event.data, scope):
+                    peer.debts.discard(event.debts.pop(peer))
+            made = request or Request("subscribe", investigation_id, None, at, debt)
+            made.debt = debt
+            self.capabilities.following(peer, made)
 
     def pinging(self, peer: Peer, payload: bytes, at: float) -> None:
         """A Ping frame goes out (CONN-3)."""
@@ -120,11 +138,12 @@ class Model:
             investigation.events.append(event)
             investigation.by_key.setdefault(event.key, []).append(event)
         for peer, subscription in investigation.subscriptions.items():
-            if subscription.confirmed_at is not None and peer.serves:
+            if subscription.confirmed_at is not None and peer.serves and subscription.owes(parsed):
                 self._owe_event(peer, event, "lost", at)
+                event.debts[peer].clause = subscription.clause
         if self._fallback_owed(investigation, at):
             for peer in case.peers:
-                if peer.serves:
+                if peer.serves and peer.talk is None:
                     self._owe_event(peer, event, "fallback_lost", at)
         return event
 
@@ -152,10 +171,11 @@ class Model:
             case.find("repeated_names", "an object repeats a name", peer.name, text.at, got=got)
         type_ = text.value["type"]
         self.seen_types[type_] += 1
-        if type_ not in ("subscription_confirmed", "investigation_update"):
+        core = type_ in {"subscription_confirmed", "investigation_update"}
+        if not core and (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
             return
         case.cases["MSG-2"] += 1
-        problem = self._problem(message)
+        problem = self._problem(message, peer.talk is not None)
         if problem is not None:
             if type_ == "subscription_confirmed" and peer.malformed:
                 self._confirmed_malformed(peer, values.show(text.value.get("investigation_id")), text.at)
@@ -168,9 +188,13 @@ class Model:
             )
             return
         if type_ == "subscription_confirmed":
+            if peer.talk is not None:
+                self.capabilities.confirmed(peer, text.value, text.at)
             self._confirmed(peer, text.value["investigation_id"], text.at)
-        else:
+        elif type_ == "investigation_update":
             self._update(peer, text)
+        else:
+            self.capabilities.message(peer, text.value, text.at)
 
     def ponged(self, peer: Peer, payload: bytes) -> None:
         """A Pong came. RFC 6455 5.5.3: it may answer only the latest of several Pings."""
@@ -208,10 +232,13 @@ class Model:
             peer.debts.discard(debt)
             peer.unconfirmed = [item for item in peer.unconfirmed if item[1] is not debt]
             peer.pings = [item for item in peer.pings if item[1] is not debt]
-            case.find(debt.kind, verdicts.overdue_text(debt), peer.name, at, expected=verdicts.expected(debt))
+            text, expected = verdicts.overdue_text(debt), verdicts.expected(debt)
+            case.find(debt.kind, text, peer.name, at, clause=debt.clause, expected=expected)
 
     def fence_passed(self, case: Case) -> None:
         """What had not come until a fence never will: count the silences that were kept."""
+        for peer in case.peers:
+            self.capabilities.silent(peer)
         for investigation in case.investigations.values():
             if not any(peer.serves for peer in investigation.subscriptions):
                 continue  # its silence says nothing: the fallback may be off
@@ -267,8 +294,14 @@ class Model:
             if waiting == investigation_id:
                 del peer.unconfirmed[index]
                 subscription = peer.subscriptions[investigation_id]
+                is_first = subscription.confirmed_at is None
                 if subscription.confirmed_at is None:
                     subscription.confirmed_at = at
+                if subscription.switches:
+                    scope = subscription.switches.pop(0)
+                    if self._switches(peer) and set(scope or WHOLE) != set(subscription.scope or WHOLE):
+                        subscription.before, subscription.switched = subscription.scope, not is_first
+                        subscription.scope = scope
                 case.progressed_at = at
                 self._pay(debt, "SUB-1")
                 case.cases["SUB-7"] += 1
@@ -290,6 +323,10 @@ class Model:
                 "confirmed_unasked", f"{shown} was confirmed without (another) request for it", peer.name, at
             )
 
+    def _switches(self, peer: Peer) -> bool:
+        """Whether a confirmation also says a scope."""
+        return peer.talk is not None and peer.talk.uses("scopes")
+
     def _confirmed_malformed(self, peer: Peer, shown: str, at: float) -> None:
         message = f"a message that must not be confirmed was: {shown}"
         peer.case.find("confirmed_malformed", message, peer.name, at, clause=peer.malformed[-1])
@@ -305,16 +342,19 @@ class Model:
             if self.observing:
                 verdicts.judge_publisher(peer, investigation_id, data, text.at)
             return
+        replayed = False
+        if peer.talk is not None and peer.talk.features is not None and not (peer.leaving or peer.gone):
+            replayed = self.capabilities.updated(peer, text.value, text.at)
         if investigation.triggers:
             event = self._observed(peer, investigation, text)
         else:
             event = self._match(peer, investigation, text)
         if event is None:
             self._unmatched(peer, investigation, text)
-        elif peer in event.received:
+        elif peer in event.received and not replayed:
             self._again(peer, event, text)
         else:
-            self._delivered(peer, event, text)
+            self._delivered(peer, event, text, replayed=replayed)
 
     def _match(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """The published event that this is.
@@ -369,7 +409,7 @@ class Model:
         return event
 
     def _unmatched(self, peer: Peer, investigation: Investigation, text: Text) -> None:
-        if peer.leaving or peer.gone or investigation.shared:
+        if peer.leaving or peer.gone:
             return
         data = text.value["data"]
         owed = next(
@@ -381,6 +421,10 @@ class Model:
             None,
         )
         case = investigation.case
+        if investigation.shared:
+            if owed is not None:  # perhaps it is this one, changed, and perhaps somebody else's
+                self._pay(owed.debts.pop(peer), "DEL-1")
+            return
         if owed is None:
             message = f"an update of {values.show(investigation.id)} that nobody published"
             case.find("invented", message, peer.name, text.at, got=text.raw[:KEPT_TEXT])
@@ -413,7 +457,7 @@ class Model:
             got=text.raw[:KEPT_TEXT],
         )
 
-    def _delivered(self, peer: Peer, event: Event, text: Text) -> None:
+    def _delivered(self, peer: Peer, event: Event, text: Text, *, replayed: bool = False) -> None:
         investigation = event.investigation
         case = investigation.case
         event.received[peer] = text.at
@@ -431,10 +475,14 @@ class Model:
         elif subscription is None:
             self._judge_unsubscribed(peer, event, text)
         else:
-            if self._is_old(peer, event.first_received, subscription):
+            if peer.talk is not None:
+                self.capabilities.numbered(peer, event, text.value.get("seq"), text.at)
+                self._judge_scope(peer, subscription, event, text)
+            if not replayed and self._is_old(peer, event.first_received, subscription):
                 message = "an event from before the subscribe was delivered after it"
                 case.find("replayed", f"{message}: {values.show(event.data)}", peer.name, text.at)
-            verdicts.judge_order(peer, subscription, event, text.at)
+            if not replayed:
+                verdicts.judge_order(peer, subscription, event, text.at)
         if event.first_received is None:
             event.first_received = text.at
         verdicts.judge_strays(event)
@@ -443,10 +491,29 @@ class Model:
         """Whether an event seen at that time cannot have been in flight when the subscribe was sent."""
         return seen is not None and not peer.has_stalled and seen + self.in_flight < subscription.sent_at
 
+    def _judge_scope(self, peer: Peer, subscription: Subscription, event: Event, text: Text) -> None:
+        """Judge whether an event belongs to a subscription's scope (SCP-1, SCP-3)."""
+        if not subscription.takes(event.data):
+            clause = "SCP-3" if subscription.switched and is_in_scope(event.data, subscription.before) else ""
+            message = (
+                f"scope {values.show(list(subscription.scope or WHOLE))} was sent {values.show(event.data)}"
+            )
+            event.investigation.case.find("wrong_scope", message, peer.name, text.at, clause=clause)
+
     def _judge_unsubscribed(self, peer: Peer, event: Event, text: Text) -> None:
         investigation = event.investigation
         case = investigation.case
         got = text.raw[:KEPT_TEXT]
+        if peer.talk is not None and peer.talk.features is not None:
+            shown = f"an update of {values.show(investigation.id)}"
+            if investigation.id in peer.talk.ended:
+                message = f"{shown} arrived after unsubscribed"
+                case.find("update_after_unsubscribed", message, peer.name, text.at, got=got)
+                return
+            if not verdicts.subscribers(event):
+                message = f"{shown} was broadcast to a connection that said hello"
+                case.find("broadcast_after_hello", message, peer.name, text.at, got=got)
+                return
         if verdicts.subscribers(event):
             # A server that lost the subscription takes the event for one without subscribers: the loss
             # is what is wrong then, so the stray counts only if a subscriber gets the event as well.

@@ -11,16 +11,25 @@ from osint_events import contract
 
 from osint_events_conformance.model import Problem
 
+_OF_PART_2 = (
+    "welcome", "ping", "pong", "error", "unsubscribed", "replay_complete", "position", "gap", "backpressure",
+)  # fmt: skip
+
+
+def _validator(name: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(contract.bundled(name))
+
 
 def schema_problem() -> Problem:
-    """What says why a server message of Part 1 breaks its schema."""
-    validators = {
-        name: jsonschema.Draft202012Validator(contract.bundled(name))
-        for name in ("subscription_confirmed", "investigation_update")
+    """What says why a server message breaks its schema; Part 2's count on negotiated connections only."""
+    core = {name: _validator(name) for name in ("subscription_confirmed", "investigation_update")}
+    negotiated = {name: _validator(f"negotiated_{name}") for name in core} | {
+        name: _validator(name) for name in _OF_PART_2
     }
 
-    def problem(message: dict[str, Any]) -> str | None:
-        error = next(validators[message["type"]].iter_errors(message), None)
+    def problem(message: dict[str, Any], is_negotiated: bool) -> str | None:
+        validator = (negotiated if is_negotiated else core).get(message["type"])
+        error = None if validator is None else next(validator.iter_errors(message), None)
         return None if error is None else f"{error.json_path}: {error.message[:200]}"
 
     return problem

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from osint_events.scopes import is_in_scope
 
 from osint_events_conformance import values
 from osint_events_conformance.findings import Finding, WireEntry
 from osint_events_conformance.wire import Link, Text
 
+if TYPE_CHECKING:
+    from osint_events_conformance.capabilities import Talk
+
 KEPT_TEXT = 70_000
 """Characters of a message that a finding quotes."""
 _KEPT_WIRE = 600
 _KEPT_LINE = 2000
+
+
+def _no_answer(_type: str, _id: str) -> None:
+    """Send nothing."""
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +35,8 @@ class Debt:
     about: str
     event: Event | None = None
     since: float = 0.0
+    clause: str = ""
+    """The clause that it breaks where it is not the kind's own."""
 
 
 @dataclass(eq=False, slots=True)
@@ -35,6 +46,33 @@ class Subscription:
     sent_at: float
     confirmed_at: float | None = None
     last_order: int = -1
+    scope: tuple[str, ...] | None = None
+    """What part of the investigation is wanted (SCP-1); None is the whole."""
+    switches: list[tuple[str, ...] | None] = field(default_factory=list)
+    """Scopes that were asked for and not confirmed yet, the oldest first (SCP-3)."""
+    before: tuple[str, ...] | None = None
+    """The scope before the last switch."""
+    switched: bool = False
+    ended: bool = False
+    """Whether it was ended by `unsubscribed`."""
+
+    def owes(self, data: Any) -> bool:
+        """Whether an event surely belongs to it, now and whatever is being switched to."""
+        if self.scope is None and not self.switches:
+            return True
+        scopes = (self.scope, *self.switches)
+        return isinstance(data, dict) and all(is_in_scope(data, scope) for scope in scopes)
+
+    def takes(self, data: Any) -> bool:
+        """Whether an event may be delivered to it."""
+        return any(is_in_scope(data, scope) for scope in (self.scope, *self.switches))
+
+    @property
+    def clause(self) -> str:
+        """The clause that a loss breaks where the scope is to blame."""
+        if self.switches or self.switched:
+            return "SCP-3"
+        return "" if self.scope is None or "all" in self.scope else "SCP-1"
 
 
 @dataclass(eq=False, slots=True)
@@ -55,6 +93,8 @@ class Event:
     written: bool = True
     """Whether the checker wrote the payload itself."""
     first_received: float | None = None
+    seq: int | None = None
+    """The number that the server gave it, where one was seen (RPL-1)."""
     strays: list[tuple[Peer, Text]] = field(default_factory=list)
     """Receipts by connections that are not subscribed, until it is known whether a subscriber got it."""
 
@@ -97,6 +137,12 @@ class Peer:
     has_stalled: bool = False
     leaving: bool = False
     gone: bool = False
+    talk: Talk | None = None
+    """What was negotiated, on a connection that said `hello`."""
+    spoke: bool = False
+    """Whether it sent a data message."""
+    answer: Callable[[str, str], None] = _no_answer
+    """Sends an application-level message of a type with an id (HB-2)."""
     debts: set[Debt] = field(default_factory=set)
 
     @property

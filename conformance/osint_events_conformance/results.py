@@ -76,6 +76,8 @@ class ClauseResult:
     partly: bool = False
     """Whether a check of it could not be carried through, so that what was judged is not all of it."""
     known_failing: bool = False
+    not_offered: str | None = None
+    """Why it does not bind this server: it has no such capability."""
 
     @property
     def outcome(self) -> Outcome:
@@ -87,6 +89,8 @@ class ClauseResult:
             return "warned"
         if self.clause.untested is not None:
             return "untestable"
+        if self.not_offered:
+            return "not_offered"
         if self.partly or not self.cases.total():
             return "skipped"
         return "passed"
@@ -97,6 +101,8 @@ class ClauseResult:
         match self.outcome:
             case "untestable":
                 return self.clause.untested
+            case "not_offered":
+                return self.not_offered
             case "skipped":
                 return self.not_tested or "no case reached it"
             case _:

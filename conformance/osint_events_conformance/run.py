@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from osint_events import contract
+from osint_events.features import FEATURES
 
 from osint_events_conformance import suite
 from osint_events_conformance.confirm import Confirmer
@@ -40,11 +41,13 @@ from osint_events_conformance.results import (
 )
 from osint_events_conformance.script import (
     Connect,
+    Hello,
     Pause,
     Publish,
     Script,
     Step,
     Subscribe,
+    Together,
     flat,
     is_peaceful,
 )
@@ -81,8 +84,8 @@ _HASTE = 0.3
 _FOR_EXAMINING = 0.5
 """Share of the time that is left for that."""
 _WORST = 5.0
-"""Seconds that long scripts take to send what waits for their stalled readers."""
-_LOOK = 0.1
+"""Seconds that long scripts may take to send what waits for their stalled readers."""
+_LOOK = 0.05
 _OVERTIME = 2.0
 """Seconds that a script may go on after the time is over."""
 _STOPPING = frozenset(
@@ -140,6 +143,8 @@ class Run:
         self._keywords = KeywordCoverage()
         self._faults: list[BaseException] = []
         self._long: list[asyncio.Task[tuple[Script, Case]]] = []
+        self._cut = False
+        """Whether long scripts were ended early since they had shown enough."""
 
     async def run(self) -> RunResult:
         """Run all phases and give the result; what cannot be tested is said in it, not raised."""
@@ -152,6 +157,7 @@ class Run:
             await self._smoke()
             if not self._stopped:
                 await self._executor.stand_by()
+                await self._probe()
                 await self._coverage()
                 if self._broken and not self.settings.patient:
                     self._tally.notes.append(_LEFT_OUT)
@@ -242,11 +248,37 @@ class Run:
         self._pace.round_trip = max(worst, 0.001)
         self._model.in_flight = self._pace.grace
 
+    async def _probe(self) -> None:
+        """See what the server grants who asks for everything (NEG-1)."""
+        if self.settings.profile == "core":
+            return
+        n = Names(self._rng)
+        steps = (Connect("a", n.client()), Together((Hello("a", FEATURES), Subscribe("a", n.id()))))
+        case = await self._executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
+        talk = case.peers[0].talk if case.peers else None
+        if talk is not None and talk.features is not None:
+            self._model.capabilities.offered = talk.features
+            self._model.capabilities.protocol = talk.welcome["protocol"]
+
+    def _not_offered(self, clause: contract.Clause) -> str | None:
+        """Why a clause does not bind this server."""
+        offered = self._model.capabilities.offered
+        if clause.feature == "hello" and offered is None:
+            if self.settings.profile == "core":
+                return "the capabilities are left out: --profile core"
+            return "the server does not answer hello: it knows only Part 1"
+        if clause.feature in FEATURES and clause.feature not in (offered or ()):
+            return f"the server does not offer {clause.feature}"
+        return None
+
     async def _coverage(self) -> None:
         kit = Kit(self._rng, self.settings.fallback, self._pace.round_trip)
         scripts: list[Script] = []
+        clauses = {clause.id: clause for clause in contract.clauses()}
         for check in suite.checks():
             if not self._selected(check.clause):
+                continue
+            if self._not_offered(clauses[check.clause]):
                 continue
             if check.needs_payload and not self._trigger.controls_payload:
                 self._reasons[check.clause] = "the trigger does not choose the payload; --inject does"
@@ -257,12 +289,16 @@ class Run:
                 if not made:
                     self._reasons[check.clause] = "nothing makes the server emit; --inject does"
             scripts += made
-        # First what is peaceful: what it suffers is nobody else's doing. Whoever stalls for long comes last.
+        # Whoever stalls comes first, since that takes long, and is left to it where it harms nobody. Of the
+        # others first what is peaceful: what that suffers is nobody else's doing.
         peaceful = [script for script in scripts if is_peaceful(script)]
         hostile = [script for script in scripts if not is_peaceful(script)]
+        self._begin_long(hostile)
+        await self._first_of_long()
         self._begin_long(peaceful)
         await self._phase("coverage", peaceful, hostile)
-        self._begin_long(hostile)
+        if self._cut:
+            await self._finish_long()  # last, since what others showed too is no matter of stalling
 
     async def _drawn(self) -> None:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
@@ -277,10 +313,7 @@ class Run:
             return drawn, list(generate.scenarios(kit, examples // 6)) if payloads else []
 
         before = time.monotonic()
-        (drawn, scenarios), _ = await asyncio.gather(asyncio.to_thread(draw), self._first_of_long())
-        if self._broken and not self.settings.patient:
-            self._tally.notes.append(_LEFT_OUT)
-            return
+        drawn, scenarios = await asyncio.to_thread(draw)
         seconds = time.monotonic() - before
         if not self._trigger.can_emit:
             drawn = [script for script in drawn if not suite.publishes(script)]
@@ -324,20 +357,21 @@ class Run:
 
         What they bring to light must be known before others that run beside them are blamed for it.
         """
-        until = time.monotonic() + min(_WORST, self._time_left() / 2)
+        until = time.monotonic() + min(_WORST, self._time_left() / 4)
         while time.monotonic() < until and not all(task.done() for task in self._long):
-            if self._executor.suspects:
-                break
             await asyncio.sleep(_LOOK)
+            if self._executor.suspects or self._executor.at_ease:
+                break
         if self._executor.suspects or any(task.result()[1].findings for task in self._long if task.done()):
             self._executor.hurry.set()
-            await self._finish_long()
+            self._cut = True
 
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
 
     async def _finish_long(self) -> None:
         """Wait for the scripts that ran beside the phases, as long as there is time."""
+        self._cut = False
         if not self._long:
             return
         before = time.monotonic()
@@ -429,6 +463,7 @@ class Run:
                 if counts[clause.id]:
                     result.cases[phase] = counts[clause.id]
             result.findings = [one for one in self._confirmer.confirmed if one.clause == clause.id]
+            result.not_offered = self._not_offered(clause)
             result.known_failing = self._known_failing.match(clause.id)
             result.not_tested = cannot or self._partly.get(clause.id) or self._reasons.get(clause.id)
             result.partly = clause.id in self._partly

@@ -70,6 +70,99 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Hello:
+    """Say `hello` and, if `wait`, wait for the welcome (NEG-2). `text` is sent as it stands where given."""
+
+    kind: ClassVar[str] = "hello"
+    conn: str
+    features: tuple[str, ...]
+    text: str | None = None
+    wait: bool = True
+
+    def payload(self) -> bytes:
+        """The message's UTF-8 bytes."""
+        if self.text is not None:
+            return self.text.encode()
+        return _message("hello", protocol=1, features=list(self.features))
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Subscribe on a connection that said hello, with the fields of Part 2.
+
+    `token` says which token to send: `first`, `confirmed` or `last`, a colon, and the connection that got it
+    for this investigation; `/` and another investigation's id may follow, then `|` and how to spoil it:
+    `cut`, `flip`, `long` or `foreign` (it is another investigation's). Or `=` and a text of one's own.
+    """
+
+    kind: ClassVar[str] = "follow"
+    conn: str
+    investigation_id: str
+    scope: tuple[str, ...] | None = None
+    ref: str | None = None
+    token: str | None = None
+    wait: bool = True
+
+    def payload(self, token: str | None = None) -> bytes:
+        """The message's UTF-8 bytes, with the token that the reference stands for."""
+        fields = {
+            "ref": self.ref,
+            "replay_token": token,
+            "scope": None if self.scope is None else list(self.scope),
+        }
+        return _message("subscribe_investigation", investigation_id=self.investigation_id, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfollow:
+    """Unsubscribe and, if `wait`, wait for the answer (UNS-1)."""
+
+    kind: ClassVar[str] = "unfollow"
+    conn: str
+    investigation_id: str
+    ref: str | None = None
+    wait: bool = True
+
+    def payload(self) -> bytes:
+        """The message's UTF-8 bytes."""
+        return _message("unsubscribe_investigation", investigation_id=self.investigation_id, ref=self.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class AppPing:
+    """Send a `ping` message and, if `wait`, wait for the `pong` with the same id (HB-1)."""
+
+    kind: ClassVar[str] = "app_ping"
+    conn: str
+    id: str
+    ref: str | None = None
+    wait: bool = True
+
+    def payload(self) -> bytes:
+        """The message's UTF-8 bytes."""
+        return _message("ping", id=self.id, ref=self.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Send a message that is not to be carried out; where errors are told, one of `codes` is (ERR-1)."""
+
+    kind: ClassVar[str] = "mistake"
+    conn: str
+    text: str
+    codes: tuple[str, ...]
+    ref: str | None = None
+
+    def payload(self) -> bytes:
+        """The message's UTF-8 bytes."""
+        return self.text.encode()
+
+
+Negotiated = Hello | Follow | Unfollow | AppPing | Mistake
+"""Messages of Part 2."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Send a Ping frame; a Pong with the same payload is expected."""
 
@@ -78,12 +171,16 @@ class Ping:
     data: bytes = b""
 
 
+Message = Subscribe | Say | Ping | Negotiated
+"""What is sent as one message or control frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class Together:
     """Send the messages of `steps` (one connection) in a single TCP segment."""
 
     kind: ClassVar[str] = "together"
-    steps: tuple[Subscribe | Say | Ping, ...]
+    steps: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +193,7 @@ class Pieces:
     """
 
     kind: ClassVar[str] = "pieces"
-    step: Subscribe | Say
+    step: Subscribe | Say | Hello
     cuts: tuple[int, ...]
     how: Literal["fragments", "interleaved", "segments"]
 
@@ -202,6 +299,7 @@ class Settle:
 
 Step = (
     Connect
+    | Negotiated
     | Subscribe
     | Say
     | Ping
@@ -220,7 +318,8 @@ Step = (
 _KINDS: dict[str, type[Step]] = {
     step.kind: step
     for step in (
-        Connect, Subscribe, Say, Ping, Together, Pieces, Raw, Http, Publish, Close, Abort, Stall, Resume,
+        Connect, Hello, Follow, Unfollow, AppPing, Mistake,
+        Subscribe, Say, Ping, Together, Pieces, Raw, Http, Publish, Close, Abort, Stall, Resume,
         Pause, Settle,
     )
 }  # fmt: skip
@@ -287,12 +386,18 @@ def subscribe_text(investigation_id: object, **unknown: object) -> str:
     )
 
 
-def frames(step: Subscribe | Say | Ping) -> bytes:
-    """The step's message as one masked frame."""
+def frames(step: Message, token: str | None = None) -> bytes:
+    """The step's message as one masked frame. `token` is what a `Follow`'s reference stands for."""
     if isinstance(step, Ping):
         return Frame(Opcode.PING, step.data).serialize(mask=True)
     opcode = Opcode.BINARY if isinstance(step, Say) and step.binary else Opcode.TEXT
-    return Frame(opcode, step.payload()).serialize(mask=True)
+    data = step.payload(token) if isinstance(step, Follow) else step.payload()
+    return Frame(opcode, data).serialize(mask=True)
+
+
+def _message(type_: str, **fields: object) -> bytes:
+    present = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps({"type": type_, **present}, ensure_ascii=False).encode()
 
 
 def cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
@@ -338,7 +443,7 @@ def _value_to_json(value: object) -> object:
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, tuple):
         return [_value_to_json(item) for item in value]
-    if isinstance(value, Subscribe | Say | Ping):
+    if isinstance(value, Message):
         return to_json(value)
     return value
 

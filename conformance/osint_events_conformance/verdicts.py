@@ -131,14 +131,24 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float) -> 
         case.find("ended", f"the server ended a healthy connection {shown}", peer.name, at)
 
 
+_NEVER_CAME = {
+    "unconfirmed": "no confirmation of {}",
+    "no_welcome": "hello was not answered by welcome, though it was on another connection",
+    "no_app_pong": "ping {} was not answered by pong",
+    "not_unsubscribed": "no answer to unsubscribe_investigation of {}",
+    "no_replay_complete": "no replay_complete for {}",
+    "no_error": "no error for a message that is not to be carried out ({})",
+}
+
+
 def overdue_text(debt: Debt) -> str:
     """Say in words what never came."""
     event = "" if debt.event is None else values.show(debt.event.data)
     if debt.event is not None and debt.event.data is None:
         event = "any update after the trigger"
+    if debt.kind in _NEVER_CAME:
+        return _NEVER_CAME[debt.kind].format(debt.about)
     match debt.kind:
-        case "unconfirmed":
-            return f"no confirmation of {debt.about}"
         case "no_pong":
             return f"no Pong with the payload 0x{debt.about.strip(chr(34))}"
         case "unfinished_close":

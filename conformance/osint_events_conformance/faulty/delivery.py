@@ -310,7 +310,7 @@ class TiresOfConnections(Server):
         self._counts.pop(peer, None)
 
 
-@fault("DEL-1", subtle=True)
+@fault("CONN-6", subtle=True)
 class AbortLosesDelivery(Server):
     """Loses the next update for all of an investigation's subscribers after one of them dropped TCP."""
 

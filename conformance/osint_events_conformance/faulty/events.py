@@ -213,7 +213,7 @@ class TurnsEmptyObjectsIntoLists(Rewrites):
         return data or {}
 
 
-@fault("EVT-1", subtle=True)
+@fault("EVT-1", "MSG-2", subtle=True)
 class TurnsNumberedObjectsIntoLists(Rewrites):
     """Sends a list in place of an object whose names are 0, 1, 2 and so on."""
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 from osint_events_conformance.model import Fallback
 from osint_events_conformance.names import Names
-from osint_events_conformance.script import Connect, Publish, Script, Settle, Step, Subscribe, flat
+from osint_events_conformance.script import Connect, Hello, Publish, Script, Settle, Step, Subscribe, flat
 
 _SECTIONS = ("connection", "subscribing", "robustness", "slow", "events", "delivery")
+_PART_2 = ("negotiation", "replay", "scopes")
+"""The sections of Part 2, for servers that answer `hello`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def check(
 
 def checks() -> tuple[Check, ...]:
     """All checks, in the order of the protocol's sections."""
-    for section in _SECTIONS:
+    for section in (*_SECTIONS, *_PART_2):
         importlib.import_module(f"{__name__}.{section}")
     return tuple(_checks)
 
@@ -103,6 +105,11 @@ def event(kind: str | None = "investigation_started", **fields: object) -> str:
 def subscriber(conn: str, client_id: str, *investigation_ids: str) -> list[Step]:
     """Steps that connect and subscribe."""
     return [Connect(conn, client_id), *(Subscribe(conn, one) for one in investigation_ids)]
+
+
+def greeted(conn: str, client_id: str, *features: str) -> list[Step]:
+    """Steps that connect and say hello."""
+    return [Connect(conn, client_id), Hello(conn, features)]
 
 
 def delivered(n: Names, title: str, payloads: list[str], *, exact: bool = False) -> Scenario:

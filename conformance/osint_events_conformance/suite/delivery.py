@@ -66,6 +66,11 @@ def a_long_series_arrives_whole(kit: Kit) -> Iterator[Scenario]:
         steps.append(Settle())
     yield n, "six bursts of 50", steps
     n = kit.names()
+    yield n, "a burst of 200", [
+        *subscriber("a", n.client("a"), n.id()), *subscriber("b", n.client("b"), n.id()),
+        *(Publish(n.id(), event(message=f"{number}"), wait=False) for number in range(200)),
+    ]  # fmt: skip
+    n = kit.names()
     steps = subscriber("a", n.client("a"), *(n.id(f"{number}") for number in range(20)))
     steps += [
         Publish(n.id(f"{number % 20}"), event(message=f"{number}"), wait=False) for number in range(200)

@@ -85,6 +85,10 @@ def payloads_of_every_kind_are_delivered_as_published(kit: Kit) -> Iterator[Scen
     ]
     yield delivered(n, "the id mirrored in data", mirrored)
     n = kit.names()
+    others: list[object] = [None, "", "other", n.id("other"), 5, True, [], {}]
+    wrong = [event("finding", investigation_id=other) for other in others]
+    yield delivered(n, "another id in data", wrong)
+    n = kit.names()
     legacy = [
         {"event": "task_completed", "task_id": "t"}, {"event": "x"}, {"type": "", "event": "task_failed", "task_id": "t"},
         {"status": "running", "message": "Investigation started"}, {"status": "running", "message": "startup"}, {"type": 5}, {"type": ["x"]},
