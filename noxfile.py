@@ -115,6 +115,18 @@ def bench_runner(session: nox.Session) -> None:
     session.run("python", "conformance/measure/bench_runner.py", *session.posargs)
 
 
+@nox.session(name="bench-server")
+def bench_server(session: nox.Session) -> None:
+    """Time the server beside its peers, in under five minutes (-- --quick: one; -- --only PART)."""
+    install(session, "build", "bench", editable=False)
+    # Where npm is missing, the peer on Node is skipped.
+    if npm := shutil.which("npm"):
+        with session.chdir("server/measure/peers"):
+            session.run(npm, "ci", "--no-audit", "--no-fund", external=True)
+    outputs = ("--json=reports/bench-server.json", "--svg=reports/bench-server.svg")
+    session.run("python", "server/measure/bench_server.py", *outputs, *session.posargs)
+
+
 @nox.session(name="false-alarms")
 def false_alarms(session: nox.Session) -> None:
     """Judge the reference server 200 times, four at a time; goes on where it was ended (for hours)."""
@@ -222,6 +234,7 @@ def constraints(session: nox.Session) -> None:
         "server": ("--extra=server",),
         "conformance": ("--extra=conformance",),
         "client": ("--extra=client",),
+        "bench": ("--extra=server", "--group=bench"),
     }
     for name, parts in sources.items():
         # uv reads the groups alone when no file is named, and the project's own needs when it is.
