@@ -92,6 +92,20 @@ def fuzz(kit: Kit, examples: int, *, payloads: bool) -> Iterator[Script]:
     """Drawn messages, valid and invalid; with `payloads` drawn events too, if the trigger can choose."""
     if examples == 0:
         return
+    extras = drawn_extras(kit, examples)
+    if payloads:
+        yield from drawn_scripts("drawn events", "EVT-1", _events(kit, examples, extras))
+    subscribes: list[dict[str, Any]] = draw(
+        from_schema(closed("subscribe_investigation")), examples // 2, kit.rng
+    )
+    ids = [one["investigation_id"] for one in subscribes]
+    yield from drawn_scripts("drawn subscribes", "SUB-1", _subscribes(kit, ids, extras))
+    yield from drawn_scripts("drawn messages of unknown type", "ROB-3", _unknown(kit, extras.names, extras))
+    yield from drawn_scripts("broken subscribes", "ROB-2", _broken(kit, ids, extras.values))
+
+
+def drawn_extras(kit: Kit, examples: int) -> Extras:
+    """What unknown fields are made of."""
     values = [
         one
         for group in draw(st.lists(_JSON, min_size=8, max_size=16), 1 + examples // 10, kit.rng)
@@ -102,38 +116,35 @@ def fuzz(kit: Kit, examples: int, *, payloads: bool) -> Iterator[Script]:
         for group in draw(st.lists(st.text(max_size=12), min_size=8), 1 + examples // 20, kit.rng)
         for one in group
     ]
-    extras = _Extras(kit.rng, texts, values)
-    if payloads:
-        yield from _scripts("drawn events", "EVT-1", _events(kit, examples, extras))
-    subscribes: list[dict[str, Any]] = draw(
-        from_schema(closed("subscribe_investigation")), examples // 2, kit.rng
-    )
-    ids = [one["investigation_id"] for one in subscribes]
-    yield from _scripts("drawn subscribes", "SUB-1", _subscribes(kit, ids, extras))
-    yield from _scripts("drawn messages of unknown type", "ROB-3", _unknown(kit, texts, extras))
-    yield from _scripts("broken subscribes", "ROB-2", _broken(kit, ids, values))
+    return Extras(kit.rng, texts, values)
 
 
-def _scripts(check: str, clause: str, scenarios: Iterator[Scenario]) -> Iterator[Script]:
+def drawn_scripts(check: str, clause: str, scenarios: Iterator[Scenario]) -> Iterator[Script]:
+    """Drawn scenarios as scripts of a check of `clause`."""
     for n, title, steps in scenarios:
         yield Script(title, tuple(steps), clause, check, salts=(n.word, n.digits))
 
 
-class _Extras:
+class Extras:
     """Unknown fields, put together from drawn names and values."""
 
     def __init__(self, rng: random.Random, names: list[str], values: list[Any]) -> None:
         self._rng = rng
-        self._names = names
-        self._values = values
+        self.names = names
+        self.values = values
+
+    def value(self) -> Any:
+        """Any JSON value."""
+        return self._rng.choice(self.values)
 
     def fields(self, most: int, taken: set[str]) -> dict[str, Any]:
+        """At most so many fields with names that are not `taken`."""
         count = self._rng.randint(0, most)
-        names = [name for name in self._rng.choices(self._names, k=count) if name not in taken]
-        return {name: self._rng.choice(self._values) for name in names}
+        names = [name for name in self._rng.choices(self.names, k=count) if name not in taken]
+        return {name: self._rng.choice(self.values) for name in names}
 
 
-def _events(kit: Kit, examples: int, extras: _Extras) -> Iterator[Scenario]:
+def _events(kit: Kit, examples: int, extras: Extras) -> Iterator[Scenario]:
     schema = contract.bundled("event")
     validator = jsonschema.Draft202012Validator(schema)
     known = set(schema["properties"])
@@ -149,25 +160,25 @@ def _events(kit: Kit, examples: int, extras: _Extras) -> Iterator[Scenario]:
         yield delivered(kit.names(), "drawn events", made[start : start + _PER_SCRIPT])
 
 
-def _salted(n: Names, drawn: str, number: int) -> str:
+def salted(n: Names, drawn: str, number: int) -> str:
     """A drawn id made fresh, which keeps its beginning or its end as it was drawn."""
     salt = f"{n.word}{number}"
     room = LONGEST - len(salt)
     return f"{drawn[:room]}{salt}" if number % 2 else f"{salt}{drawn[:room]}"
 
 
-def _subscribes(kit: Kit, ids: list[str], extras: _Extras) -> Iterator[Scenario]:
+def _subscribes(kit: Kit, ids: list[str], extras: Extras) -> Iterator[Scenario]:
     for start in range(0, len(ids), _PER_SCRIPT):
         n = kit.names()
         steps: list[Step] = [Connect("a", n.client())]
-        fresh = [_salted(n, one, number) for number, one in enumerate(ids[start : start + _PER_SCRIPT])]
+        fresh = [salted(n, one, number) for number, one in enumerate(ids[start : start + _PER_SCRIPT])]
         for one in fresh:
             text = subscribe_text(one, **extras.fields(3, {"type", "investigation_id"}))
             steps.append(Subscribe("a", one, text, wait=False))
         yield n, "drawn subscribes", [*steps, Settle(), *(Publish(one, event(), wait=False) for one in fresh)]
 
 
-def _unknown(kit: Kit, types: list[str], extras: _Extras) -> Iterator[Scenario]:
+def _unknown(kit: Kit, types: list[str], extras: Extras) -> Iterator[Scenario]:
     for start in range(0, len(types), _PER_SCRIPT):
         n = kit.names()
         steps: list[Step] = [Connect("a", n.client()), Subscribe("a", n.id())]
@@ -187,7 +198,7 @@ def _broken(kit: Kit, ids: list[str], values: list[Any]) -> Iterator[Scenario]:
     rng = kit.rng
     for number, one in enumerate(ids[: len(ids) // 2]):
         n = kit.names()
-        good = {"type": "subscribe_investigation", "investigation_id": _salted(n, one, number)}
+        good = {"type": "subscribe_investigation", "investigation_id": salted(n, one, number)}
         wrong = rng.choice([value for value in values if not isinstance(value, str)] or [None])
         match number % 4:
             case 0:

@@ -14,8 +14,10 @@ from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names, renamed
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
+from osint_events_conformance.probe import probe
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import ExitStatus
+from osint_events_conformance.script import Hello, flat
 from osint_events_conformance.settings import Settings, flag
 from osint_events_conformance.trace import Trace
 from osint_events_conformance.triggers import TriggerFailed
@@ -79,6 +81,8 @@ async def replay(trace: Trace, settings: Settings, rng: random.Random) -> Replay
             await _reach(executor, rng)
             await executor.start()
             await executor.stand_by()
+            if any(isinstance(step, Hello) for step in flat(trace.script.steps)):
+                await probe(executor, rng)
             return await _runs(executor, trace, rng)
         finally:
             await executor.close()

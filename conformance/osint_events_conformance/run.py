@@ -24,6 +24,7 @@ from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
+from osint_events_conformance.probe import probe
 from osint_events_conformance.progress import (
     PhaseBegan,
     PhaseEnded,
@@ -41,13 +42,11 @@ from osint_events_conformance.results import (
 )
 from osint_events_conformance.script import (
     Connect,
-    Hello,
     Pause,
     Publish,
     Script,
     Step,
     Subscribe,
-    Together,
     flat,
     is_peaceful,
 )
@@ -252,13 +251,7 @@ class Run:
         """See what the server grants who asks for everything (NEG-1)."""
         if self.settings.profile == "core":
             return
-        n = Names(self._rng)
-        steps = (Connect("a", n.client()), Together((Hello("a", FEATURES), Subscribe("a", n.id()))))
-        case = await self._executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
-        talk = case.peers[0].talk if case.peers else None
-        if talk is not None and talk.features is not None:
-            self._model.capabilities.offered = talk.features
-            self._model.capabilities.protocol = talk.welcome["protocol"]
+        await probe(self._executor, self._rng)
 
     def _not_offered(self, clause: contract.Clause) -> str | None:
         """Why a clause does not bind this server."""
@@ -304,13 +297,18 @@ class Run:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
         kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback, self._pace.round_trip)
         examples, payloads = self.settings.examples, self._trigger.controls_payload
+        offered = self._model.capabilities.offered
         self._progress("drawing cases")
 
         def draw() -> tuple[list[Script], list[Script]]:
-            from osint_events_conformance import generate  # noqa: PLC0415 - Hypothesis is slow to import
+            from osint_events_conformance import generate, negotiated  # noqa: PLC0415 - Hypothesis is slow to import
 
             drawn = list(generate.fuzz(kit, examples, payloads=payloads))
-            return drawn, list(generate.scenarios(kit, examples // 6)) if payloads else []
+            made = list(generate.scenarios(kit, examples // 6)) if payloads else []
+            if offered is not None:
+                drawn += negotiated.fuzz(kit, examples, offered)
+                made += negotiated.scenarios(kit, examples // 6, offered) if payloads else []
+            return drawn, made
 
         before = time.monotonic()
         drawn, scenarios = await asyncio.to_thread(draw)

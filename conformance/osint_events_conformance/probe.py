@@ -1,0 +1,22 @@
+"""Asks a server what it offers, before anything of Part 2 is judged."""
+
+from __future__ import annotations
+
+import random
+
+from osint_events.features import FEATURES
+
+from osint_events_conformance.execute import Executor
+from osint_events_conformance.names import Names
+from osint_events_conformance.script import Connect, Hello, Script, Subscribe, Together
+
+
+async def probe(executor: Executor, rng: random.Random) -> None:
+    """Ask for every feature, and keep what is granted; a confirmation without a welcome says Part 1."""
+    n = Names(rng)
+    steps = (Connect("a", n.client()), Together((Hello("a", FEATURES), Subscribe("a", n.id()))))
+    case = await executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
+    talk = case.peers[0].talk if case.peers else None
+    if talk is not None and talk.features is not None:
+        capabilities = executor.model.capabilities
+        capabilities.offered, capabilities.protocol = talk.features, talk.welcome["protocol"]
