@@ -6,20 +6,17 @@ Part 1 like any other, and the names that Part 2 uses mean nothing there.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from osint_events.features import TEMPORARY_ERRORS
-from osint_events.scopes import is_in_scope
+from osint_events.features import FEATURES, TEMPORARY_ERRORS
 
 from osint_events_conformance import values
+from osint_events_conformance.positions import Owe, Pay, Position, Positions, Request, drop
 from osint_events_conformance.records import Debt, Event, Peer
 
 WHOLE = ("all",)
-_URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
-_LONGEST_TOKEN = 512
 _OF_REPLAY = frozenset({"seq", "prev", "token", "replayed", "epoch", "replay"})
 _KNOWN_CODES = frozenset(
     {
@@ -36,22 +33,10 @@ _KNOWN_CODES = frozenset(
 )
 REFUSALS = frozenset({"subscription_limit", "rate_limited", "unavailable", "internal", "forbidden"})
 """Errors by which a server may refuse a message that is right (SUB-1)."""
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """A message that is answered with its `ref` (NEG-4)."""
-
-    kind: str
-    investigation_id: str
-    ref: str | None
-    sent_at: float
-    debt: Debt
-    scope: tuple[str, ...] | None = None
-    token: str | None = None
-    resumes: int | None = None
-    """The number after which the token resumes, where the server gave it for this investigation."""
-    forged: bool = False
+_PROMISED = {"already_initialized": "NEG-2", "invalid_scope": "SCP-2"}
+"""Errors that must be told to who negotiated `errors`, and where that stands; others may be (ROB-2)."""
+_MALFORMED = frozenset({"invalid_json", "invalid_message", "message_too_large"})
+"""Errors about messages that may end the connection (ROB-2)."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,31 +45,8 @@ class Mistake:
 
     codes: tuple[str, ...]
     ref: str | None
+    investigation_id: str | None
     debt: Debt | None
-
-
-@dataclass(slots=True)
-class Replay:
-    """A replay that is under way."""
-
-    count: int
-    request: Request
-    owed: list[Debt]
-    done: Debt
-    seen: int = 0
-
-
-@dataclass(slots=True)
-class Position:
-    """Where a connection is in an investigation (RPL-2)."""
-
-    last: int
-    epoch: object
-    updated: int | None = None
-    """The number of the last update, where the scope has not changed since."""
-    replay: Replay | None = None
-    tokens: list[tuple[int, str]] = field(default_factory=list)
-    confirmed: tuple[int, str] | None = None
 
 
 @dataclass(slots=True)
@@ -126,8 +88,6 @@ _FEATURE_OF = {
     "backpressure": "flow",
 }
 """Which feature a message type belongs to; `error` is for all who said hello (ERR-1)."""
-Owe = Callable[[Peer, str, str, float], Debt]
-Pay = Callable[[Debt, str], None]
 
 
 class Capabilities:
@@ -136,6 +96,7 @@ class Capabilities:
     def __init__(self, owe: Owe, pay: Pay) -> None:
         self._owe = owe
         self._pay = pay
+        self._positions = Positions(owe, pay)
         self._handlers: dict[str, _Handler] = {
             "replay_complete": self._replay_complete,
             "position": self._position,
@@ -155,7 +116,8 @@ class Capabilities:
     def greeting(self, peer: Peer, message: Mapping[str, Any], at: float) -> None:
         """A `hello` goes out. Only the first message can be one (NEG-2)."""
         if peer.talk is not None or peer.spoke:
-            self.mistaken(peer, ("already_initialized",), _ref(message), at)
+            peer.greeted_late = peer.talk is None
+            self.mistaken(peer, message, ("already_initialized",), at)
             return
         # Whether it knows hello at all is for the probe to see.
         debt = self._owe(peer, "no_welcome", "", at) if self.offered is not None else None
@@ -167,37 +129,55 @@ class Capabilities:
         assert peer.talk is not None
         peer.talk.requests.append(request)
 
-    def unfollowing(self, peer: Peer, investigation_id: str, ref: str | None, at: float) -> None:
+    def unfollowing(self, peer: Peer, message: Mapping[str, Any], at: float) -> None:
         """An `unsubscribe_investigation` goes out (UNS-1)."""
         assert peer.talk is not None
-        if not self._uses(peer.talk, "unsubscribe"):
-            self.mistaken(peer, ("unknown_type",), ref, at)
+        id_ = message["investigation_id"]
+        subscription = peer.subscriptions.get(id_)
+        if not self.uses(peer, "unsubscribe"):
+            if subscription is not None:
+                subscription.ignored = ()
+            self.mistaken(peer, message, ("unknown_type",), at)
             return
-        debt = self._owe(peer, "not_unsubscribed", values.show(investigation_id), at)
-        peer.talk.requests.append(Request("unsubscribe", investigation_id, ref, at, debt))
+        if subscription is not None:
+            subscription.confirmed_at = None  # from now on whichever comes first, an event or the end
+            drop(peer, id_, replayed=False)
+        debt = self._owe(peer, "not_unsubscribed", values.show(id_), at)
+        peer.talk.requests.append(Request("unsubscribe", id_, _ref(message), at, debt))
 
-    def pinging(self, peer: Peer, id_: str, ref: str | None, at: float) -> None:
+    def pinging(self, peer: Peer, message: Mapping[str, Any], at: float) -> None:
         """A `ping` goes out (HB-1)."""
         assert peer.talk is not None
-        if not self._uses(peer.talk, "heartbeat"):
-            self.mistaken(peer, ("unknown_type",), ref, at)
+        if not self.uses(peer, "heartbeat"):
+            self.mistaken(peer, message, ("unknown_type",), at)
             return
-        peer.talk.pings.append((id_, ref, self._owe(peer, "no_app_pong", values.show(id_), at)))
+        id_ = message["id"]
+        peer.talk.pings.append((id_, _ref(message), self._owe(peer, "no_app_pong", values.show(id_), at)))
 
-    def mistaken(self, peer: Peer, codes: tuple[str, ...], ref: str | None, at: float) -> None:
-        """A message goes out that is not to be carried out; where errors are told, one is owed."""
+    def mistaken(self, peer: Peer, message: object, codes: tuple[str, ...], at: float) -> None:
+        """A message goes out that is not to be carried out; some mistakes must be told (ERR-1)."""
         talk = peer.talk
+        if _MALFORMED.issuperset(codes):
+            peer.malformed.append("ROB-2")
+            peer.may_end = True
         if talk is None or (talk.features is None and self.offered is None):
             return
-        debt = self._owe(peer, "no_error", ", ".join(codes), at) if self._uses(talk, "errors") else None
-        talk.mistakes.append(Mistake(codes, ref, debt))
+        fields = message if isinstance(message, dict) else {}
+        clause = next((_PROMISED[code] for code in codes if code in _PROMISED), None)
+        debt = None
+        if clause is not None and self.uses(peer, "errors"):
+            debt = self._owe(peer, "no_error", ", ".join(codes), at)
+            debt.clause = clause
+        talk.mistakes.append(Mistake(codes, _ref(fields), fields.get("investigation_id"), debt))
 
-    def _uses(self, talk: Talk, feature: str) -> bool:
-        """Whether a feature is in use, or will be once the welcome has come."""
-        granted = talk.features
-        if granted is None:
-            granted = (self.offered or frozenset()) & set(talk.asked)
-        return feature in granted
+    def uses(self, peer: Peer, feature: str) -> bool:
+        """Whether a feature is in use on a connection, or will be once its welcome has come."""
+        talk = peer.talk
+        if talk is None:
+            return False
+        if talk.features is not None:
+            return feature in talk.features
+        return feature in talk.asked and feature in (self.offered or FEATURES)
 
     # What the server says
 
@@ -230,61 +210,35 @@ class Capabilities:
         if request is None:
             return
         self._judge_scope(peer, talk, request, message, at)
-        if not talk.uses("replay"):
+        if talk.uses("replay"):
+            self._positions.confirmed(peer, talk.positions, request, message, at)
+        else:
             self._judge_not_granted(peer, message, at)
-            return
-        if not self._has_position(peer, message, at, ("epoch", "seq", "token")):
-            return
-        position = talk.positions.setdefault(id_, Position(message["seq"], message["epoch"]))
-        position.last, position.epoch, position.updated = message["seq"], message["epoch"], None
-        position.confirmed = (message["seq"], message["token"])
-        position.tokens.append(position.confirmed)
-        peer.case.cases["RPL-3"] += 1
-        self._judge_replay(peer, position, request, message, at)
 
-    def updated(self, peer: Peer, message: Mapping[str, Any], at: float) -> bool:
-        """Judge an update's number and its place; say whether it belongs to a replay."""
-        talk, id_ = peer.talk, message["investigation_id"]
+    def updated(self, peer: Peer, event: Event | None, message: Mapping[str, Any], at: float) -> bool:
+        """Judge an update's number and its place; say whether that explains that it came again."""
+        talk = peer.talk
         assert talk is not None
         if not talk.uses("replay"):
             self._judge_not_granted(peer, message, at)
             return False
-        position = talk.positions.get(id_)
-        if position is None or not self._has_position(peer, message, at, ("seq", "prev", "token")):
-            return False
-        seq, prev, case = message["seq"], message["prev"], peer.case
-        replay, replayed = position.replay, message.get("replayed") is True
-        case.cases["RPL-1"] += 1
-        case.cases["RPL-2"] += 1
-        if seq <= position.last:
-            text = f"seq {seq} comes after {position.last}"
-            case.find("not_increasing", text, peer.name, at)
-        elif prev > position.last:
-            text = f"prev {prev} is beyond the position {position.last}: it says that something was lost"
-            case.find("wrong_prev", text, peer.name, at)
-        elif prev >= seq or (position.updated is not None and prev < position.updated):
-            text = f"prev is {prev}, but seq is {seq} and the event before has {position.updated}"
-            case.find("wrong_prev", text, peer.name, at)
-        if replay is not None and not replayed:
-            case.find("live_in_replay", f"a live update, seq {seq}, within a replay", peer.name, at)
-        elif replay is None and replayed:
-            case.find("live_in_replay", f"a replayed update, seq {seq}, outside a replay", peer.name, at)
-        elif replay is not None:
-            replay.seen += 1
-        position.last = max(position.last, seq)
-        position.updated = seq
-        position.tokens.append((seq, message["token"]))
-        return replayed
+        position = talk.positions.get(message["investigation_id"])
+        return self._positions.updated(peer, position, event, message, at)
 
-    def numbered(self, peer: Peer, event: Event, seq: object, at: float) -> None:
-        """Take note of an event's number: it is the same for all (RPL-1)."""
-        if not isinstance(seq, int) or isinstance(seq, bool):
-            return
-        if event.seq is None:
-            event.seq = seq
-        elif event.seq != seq:
-            text = f"an event that has seq {event.seq} elsewhere has {seq} here"
-            peer.case.find("renumbered", text, peer.name, at)
+    def kind_of_loss(self, peer: Peer, investigation_id: str) -> str:
+        """What it is when an event does not come that is published now."""
+        position = peer.talk.positions.get(investigation_id) if peer.talk else None
+        return "lost_at_hand_over" if position is not None and position.replay is not None else "lost"
+
+    def is_in_replay(self, peer: Peer, investigation_id: str) -> bool:
+        """Whether a replay of an investigation is under way on a connection."""
+        position = peer.talk.positions.get(investigation_id) if peer.talk else None
+        return position is not None and position.replay is not None
+
+    def mistake_about(self, peer: Peer, investigation_id: str) -> Mistake | None:
+        """A message about an investigation that was not to be carried out."""
+        mistakes = peer.talk.mistakes if peer.talk else []
+        return next((one for one in reversed(mistakes) if one.investigation_id == investigation_id), None)
 
     def silent(self, peer: Peer) -> None:
         """A fence was passed: what came just before a close would be excused by it by now (ERR-1)."""
@@ -337,6 +291,13 @@ class Capabilities:
             return None
         talk.requests.remove(request)
         self._judge_ref(peer, request.ref, message, at)
+        position = talk.positions.get(id_)
+        if position is not None and position.replay is not None:
+            text = f"{message['type']} within a replay of the investigation"
+            peer.case.find("answered_in_replay", text, peer.name, at)
+            peer.debts.discard(position.replay.done)
+            position.replay = None
+            drop(peer, id_)
         return request
 
     def _judge_ref(self, peer: Peer, ref: str | None, message: Mapping[str, Any], at: float) -> None:
@@ -367,114 +328,17 @@ class Capabilities:
             text = f"scope {values.show(list(asked))} was confirmed as {values.show(said)}"
             peer.case.find("wrong_scope_echo", text, peer.name, at)
 
-    def _has_position(self, peer: Peer, message: Mapping[str, Any], at: float, names: Sequence[str]) -> bool:
-        """Judge whether what replay needs is there, and the token of the right kind."""
-        clauses = {"seq": "RPL-1", "prev": "RPL-2", "token": "RPL-3", "epoch": "RPL-8"}
-        missing = [name for name in names if name not in message]
-        for name in missing:
-            text = f"{message['type']} has no {name}"
-            peer.case.find("no_position", text, peer.name, at, clause=clauses[name])
-        token = message.get("token", "x")
-        if not (isinstance(token, str) and len(token) <= _LONGEST_TOKEN and _URL_SAFE.fullmatch(token)):
-            text = f"a token is {values.show(token)}: not URL-safe, or too long"
-            peer.case.find("bad_token", text, peer.name, at)
-        return not missing
-
-    def _judge_replay(
-        self, peer: Peer, position: Position, request: Request, message: Mapping[str, Any], at: float
-    ) -> None:
-        """Judge how a confirmation answers a token (RPL-3, RPL-4)."""
-        case, replay = peer.case, message.get("replay")
-        if request.token is None:
-            if replay is not None:
-                case.find("wrong_replay", "a replay that nobody asked for", peer.name, at)
-            return
-        if replay is None:
-            case.find("wrong_replay", "a token was not answered by `replay`", peer.name, at)
-            return
-        status, reason = replay.get("status"), replay.get("reason")
-        if request.forged:
-            case.cases["RPL-3"] += 1
-            if (status, reason) != ("failed", "invalid"):
-                text = f"a forged or foreign token was answered {values.show(replay)}"
-                case.find("wrong_token", text, peer.name, at)
-        elif status == "failed" and reason == "invalid":
-            case.find("wrong_token", "a token of the server's own was refused as invalid", peer.name, at)
-        elif status == "failed" and reason == "epoch_changed":
-            case.find("wrong_epoch", "a token of this epoch was refused for another epoch", peer.name, at)
-        elif status == "complete":
-            self._begin_replay(peer, position, request, message, at)
-
-    def _begin_replay(
-        self, peer: Peer, position: Position, request: Request, message: Mapping[str, Any], at: float
-    ) -> None:
-        case, count = peer.case, message["replay"].get("count")
-        if not isinstance(count, int):
-            case.find("wrong_replay", "a complete replay says no count", peer.name, at)
-            count = -1
-        if message["seq"] != request.resumes:
-            text = f"a token of seq {request.resumes} resumes at {message['seq']}"
-            case.find("wrong_token", text, peer.name, at)
-        owed = []
-        investigation = case.investigations.get(request.investigation_id)
-        for event in investigation.events if investigation else ():
-            missed = event.seq is not None and request.resumes is not None and event.seq > request.resumes
-            before = event.accepted and event.done is not None and event.done < request.sent_at
-            if missed and before and is_in_scope(event.data, request.scope) and peer not in event.debts:
-                debt = self._owe(peer, "not_replayed", "", at)
-                debt.event = event
-                event.debts[peer] = debt
-                owed.append(debt)
-        done = self._owe(peer, "no_replay_complete", values.show(request.investigation_id), at)
-        position.replay = Replay(count, request, owed, done)
-
     def _replay_complete(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        case, position = peer.case, talk.positions.get(message["investigation_id"])
-        if position is None or position.replay is None:
-            case.find("wrong_replay", "replay_complete without a replay", peer.name, at)
-            return
-        replay, position.replay = position.replay, None
-        self._judge_ref(peer, replay.request.ref, message, at)
-        self._pay(replay.done, "RPL-4")
-        case.cases["RPL-5"] += 1
-        if replay.seen != replay.count >= 0:
-            text = f"count is {replay.count}, but {replay.seen} were replayed"
-            case.find("wrong_replay", text, peer.name, at)
-        for debt in replay.owed:
-            if debt in peer.debts and debt.event is not None:
-                peer.debts.discard(debt)
-                debt.event.debts.pop(peer, None)
-                text = f"missing from a complete replay: {values.show(debt.event.data)}"
-                case.find("not_replayed", text, peer.name, at)
-        self._moved(peer, position, message, at)
+        position = talk.positions.get(message["investigation_id"])
+        replay = self._positions.replay_complete(peer, position, message, at)
+        if replay is not None:
+            self._judge_ref(peer, replay.request.ref, message, at)
 
     def _position(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        position = talk.positions.get(message["investigation_id"])
-        if position is not None:
-            peer.case.cases["RPL-6"] += 1
-            self._moved(peer, position, message, at)
-
-    def _moved(self, peer: Peer, position: Position, message: Mapping[str, Any], at: float) -> None:
-        """A message sets the position: it never goes back."""
-        if message["seq"] < position.last:
-            text = f"{message['type']} goes back from {position.last} to {message['seq']}"
-            peer.case.find("went_back", text, peer.name, at)
-        if self._has_position(peer, message, at, ("seq", "token")):
-            position.last, position.updated = max(message["seq"], position.last), None
-            position.tokens.append((message["seq"], message["token"]))
+        self._positions.position(peer, talk.positions.get(message["investigation_id"]), message, at)
 
     def _gap(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        """What may have been missed is said: nothing before it is owed any more (RPL-7)."""
-        id_ = message["investigation_id"]
-        position = talk.positions.get(id_)
-        if position is not None and self._has_position(peer, message, at, ("epoch", "seq", "token")):
-            position.last, position.updated, position.epoch = message["seq"], None, message["epoch"]
-            position.tokens.append((message["seq"], message["token"]))
-        for debt in [one for one in peer.debts if one.event and one.event.investigation.id == id_]:
-            assert debt.event is not None
-            peer.debts.discard(debt)
-            debt.event.debts.pop(peer, None)
-        peer.case.on_change()
+        self._positions.gap(peer, talk.positions.get(message["investigation_id"]), message, at)
 
     def _unsubscribed(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         request = self._answered(peer, talk, "unsubscribe", message, at)
@@ -530,10 +394,12 @@ class Capabilities:
             talk.limited += 1
             if "retry_after_ms" not in message:
                 case.find("no_retry_after", "rate_limited without retry_after_ms", peer.name, at)
-        if code in REFUSALS and self._refused(peer, talk, ref):
-            return
+        if any(one.ref == ref for one in talk.requests if ref is not None):
+            if code in REFUSALS:
+                self._refused(peer, talk, ref)
+            return  # else the answer stays owed: the message was right
         mistake = next((one for one in talk.mistakes if one.ref == ref), None)
-        mistake = mistake or next(iter(talk.mistakes), None)
+        mistake = mistake or next((one for one in talk.mistakes if code in one.codes), None)
         if mistake is None:
             return  # an error about something else: dialects have their own
         talk.mistakes.remove(mistake)
@@ -541,20 +407,21 @@ class Capabilities:
         if mistake.debt is not None:
             self._pay(mistake.debt, "ERR-1")
             case.progressed_at = at
-        if code not in mistake.codes and code != "rate_limited":
+        if known and code not in mistake.codes and code not in {"rate_limited", "unavailable"}:
             text = f"error {code}, where {' or '.join(mistake.codes)} is what is wrong"
             case.find("wrong_error", text, peer.name, at)
 
-    def _refused(self, peer: Peer, talk: Talk, ref: object) -> bool:
+    def _refused(self, peer: Peer, talk: Talk, ref: object) -> None:
         """A request that was refused is owed no answer any more."""
-        request = next((one for one in talk.requests if one.ref == ref and ref is not None), None)
-        if request is None:
-            return False
+        request = next(one for one in talk.requests if one.ref == ref)
+        id_ = request.investigation_id
+        if request.kind == "subscribe" and (subscription := peer.subscriptions.get(id_)) is not None:
+            same = [one for one in talk.requests if (one.kind, one.investigation_id) == ("subscribe", id_)]
+            del subscription.switches[same.index(request)]
         talk.requests.remove(request)
         peer.debts.discard(request.debt)
         peer.unconfirmed = [item for item in peer.unconfirmed if item[1] is not request.debt]
         peer.case.on_change()
-        return True
 
 
 def _ref(message: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,24 @@ _SHADOWS_PER_KIND = 4
 """Findings that do not come back alone, after which the next of the kind are left."""
 _PRIMARY = frozenset({"lost", "unconfirmed", "confirmed_unasked", "ended", "refused_upgrade", "unreachable"})
 """Kinds that others follow from: where a subscription is lost, the fallback makes strays."""
+_OF_NUMBERS = frozenset({"not_increasing", "renumbered", "epoch_kept", "unannounced_epoch", "no_gap"})
+"""Kinds after which nothing that goes by numbers can be right."""
+_BY_NUMBERS = frozenset(
+    {
+        "lost_at_hand_over",
+        "not_replayed",
+        "wrong_replay",
+        "wrong_head",
+        "wrong_hand_over",
+        "no_replay_complete",
+        "live_in_replay",
+        "wrong_token",
+        "wrong_position",
+    }
+)
+"""Kinds that may follow from wrong numbers, or from a sequence that began anew."""
+_MISSING = _OF_NUMBERS | _BY_NUMBERS | {"lost", "duplicate", "ended", "answered_in_replay"}
+"""Kinds after which `prev` rightly says that something is missing."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
 _FOLLOWING = frozenset(
@@ -103,7 +121,11 @@ class Confirmer:
             if not _PRIMARY.isdisjoint(kinds):
                 kinds = [kind for kind in kinds if kind not in _FOLLOWING]
             if not _UNREADABLE.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING]
+                kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING | _MISSING]
+            if not _OF_NUMBERS.isdisjoint(kinds):
+                kinds = [kind for kind in kinds if kind not in _BY_NUMBERS | _PRIMARY | _FOLLOWING]
+            if not _MISSING.isdisjoint(kinds):
+                kinds = [kind for kind in kinds if kind != "wrong_prev"]
             for kind in kinds:
                 finding = next(finding for finding in case.findings if finding.kind == kind)
                 if self._selected(finding.clause) or self._selected(script.clause):

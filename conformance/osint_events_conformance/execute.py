@@ -16,11 +16,11 @@ from websockets.frames import Frame, Opcode
 
 from osint_events_conformance import script as s
 from osint_events_conformance import values, verdicts
-from osint_events_conformance.capabilities import Request
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import publishable
 from osint_events_conformance.pace import TICK, Pace, Ticker
+from osint_events_conformance.positions import Request, Token
 from osint_events_conformance.records import Case, Debt, Event, Peer
 from osint_events_conformance.triggers import Answer, Trigger
 from osint_events_conformance.wire import Ended, Endpoint, Link, Refused, Text, Unreachable
@@ -38,15 +38,6 @@ _LATE = 6.0
 """Seconds that are waited to tell what is late from what is lost."""
 _BULKY = 2.0
 """How much longer than a single event half a megabyte may take until the next of it arrives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token to send, and the number after which it resumes."""
-
-    text: str
-    seq: int | None
-    forged: bool = False
 
 
 _UNSET = Debt("unconfirmed", None, "")  # type: ignore[arg-type]  # the model sets the debt and its peer
@@ -382,7 +373,7 @@ class Executor:
                 self._announce_negotiated(running, step, token)
             else:
                 self._announce(running, step)
-            data += s.frames(step, token.text if token else None)
+            data += s.frames(step, token[0] if token else None)
             peer.spoke = peer.spoke or not isinstance(step, s.Ping)
         peer.link.write(data)
         await peer.link.drain()
@@ -397,32 +388,31 @@ class Executor:
                 clause, took = running.case.disturber(peer), self.ticker.seconds - before
                 self._judge_delay(running.case, peer.name, took, clause, self.pace.prompt)
 
-    def _announce_negotiated(self, running: _Running, step: s.Negotiated, token: Token | None) -> None:
+    def _announce_negotiated(
+        self, running: _Running, step: s.Negotiated, token: tuple[str, Token | None] | None
+    ) -> None:
         peer, at, judge = self._peer(running, step.conn), self.clock(), self.model.capabilities
-        text = token.text if token else None
+        text, given = token or (None, None)
         data = step.payload(text) if isinstance(step, s.Follow) else step.payload()
         running.case.log(at, step.conn, ">", data.decode())
         match step:
             case s.Hello():
                 judge.greeting(peer, json.loads(data), at)
             case s.Follow(investigation_id=investigation_id, scope=scope, ref=ref):
-                resumes, forged = (token.seq, token.forged) if token else (None, False)
-                request = Request(
-                    "subscribe", investigation_id, ref, at, _UNSET, scope, text, resumes, forged
-                )
+                request = Request("subscribe", investigation_id, ref, at, _UNSET, scope, text, given)
                 self.model.subscribing(peer, investigation_id, at, request)
-            case s.Unfollow(investigation_id=investigation_id, ref=ref):
-                judge.unfollowing(peer, investigation_id, ref, at)
-            case s.AppPing(id=id_, ref=ref):
-                judge.pinging(peer, id_, ref, at)
-            case s.Mistake(codes=codes, ref=ref):
-                judge.mistaken(peer, codes, ref, at)
+            case s.Unfollow():
+                judge.unfollowing(peer, json.loads(data), at)
+            case s.AppPing():
+                judge.pinging(peer, json.loads(data), at)
+            case s.Mistake(codes=codes):
+                judge.mistaken(peer, _value(data), codes, at)
 
-    def _token(self, running: _Running, step: s.Follow) -> Token | None:
-        """What a token reference stands for; None where the connection got none."""
+    def _token(self, running: _Running, step: s.Follow) -> tuple[str, Token | None] | None:
+        """The text that a token reference stands for, and the token that it is, if any; None without one."""
         assert step.token is not None
         if step.token.startswith("="):
-            return Token(step.token[1:], None, forged=True)
+            return step.token[1:], None
         which, _, rest = step.token.partition(":")
         rest, _, spoiling = rest.partition("|")
         conn, _, other = rest.partition("/")
@@ -431,7 +421,8 @@ class Executor:
         if position is None or not position.tokens:
             return None
         confirmed = position.confirmed or position.tokens[0]
-        seq, text = {"first": position.tokens[0], "confirmed": confirmed, "last": position.tokens[-1]}[which]
+        token = {"first": position.tokens[0], "confirmed": confirmed, "last": position.tokens[-1]}[which]
+        text = token.text
         match spoiling:
             case "cut":
                 text = text[:-1]
@@ -441,7 +432,7 @@ class Executor:
                 text = text[:-2] + ("B" if text[-2] == "A" else "A") + text[-1]
             case "long":
                 text += "A" * 600
-        return Token(text, seq, forged=bool(spoiling) or other not in {"", step.investigation_id})
+        return text, None if spoiling or other not in {"", step.investigation_id} else token
 
     async def _pieces(self, running: _Running, step: s.Pieces) -> None:
         peer = self._peer(running, step.step.conn)
@@ -655,3 +646,11 @@ class Executor:
         except (Refused, Unreachable):
             return
         self.leave(link)
+
+
+def _value(data: bytes) -> object:
+    """What a message's JSON means, if it is JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

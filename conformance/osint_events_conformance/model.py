@@ -18,7 +18,8 @@ from typing import Any, Literal
 from osint_events.scopes import is_in_scope
 
 from osint_events_conformance import values, verdicts
-from osint_events_conformance.capabilities import WHOLE, Capabilities, Request
+from osint_events_conformance.capabilities import WHOLE, Capabilities
+from osint_events_conformance.positions import Request
 from osint_events_conformance.records import (
     KEPT_TEXT,
     Case,
@@ -98,13 +99,17 @@ class Model:
         peer.unconfirmed.append((investigation_id, debt))
         peer.spoke = True
         if peer.talk is not None:
-            scope = request.scope if request and "scopes" in (peer.talk.features or peer.talk.asked) else None
+            made = request or Request("subscribe", investigation_id, None, at, debt)
+            made.debt = debt
+            scope = made.scope
+            if not self.capabilities.uses(peer, "scopes"):
+                subscription.ignored, scope = scope, None
+            made.scope = scope
+            subscription.ignored_token = made.text is not None and not self.capabilities.uses(peer, "replay")
             subscription.switches.append(scope)
             for event in investigation.events:  # whichever comes first, the event or the switch
                 if peer in event.debts and not is_in_scope(event.data, scope):
                     peer.debts.discard(event.debts.pop(peer))
-            made = request or Request("subscribe", investigation_id, None, at, debt)
-            made.debt = debt
             self.capabilities.following(peer, made)
 
     def pinging(self, peer: Peer, payload: bytes, at: float) -> None:
@@ -139,8 +144,9 @@ class Model:
             investigation.by_key.setdefault(event.key, []).append(event)
         for peer, subscription in investigation.subscriptions.items():
             if subscription.confirmed_at is not None and peer.serves and subscription.owes(parsed):
-                self._owe_event(peer, event, "lost", at)
-                event.debts[peer].clause = subscription.clause
+                self._owe_event(peer, event, self.capabilities.kind_of_loss(peer, investigation_id), at)
+                if event.debts[peer].kind == "lost":
+                    event.debts[peer].clause = subscription.clause(parsed)
         if self._fallback_owed(investigation, at):
             for peer in case.peers:
                 if peer.serves and peer.talk is None:
@@ -173,6 +179,8 @@ class Model:
         self.seen_types[type_] += 1
         core = type_ in {"subscription_confirmed", "investigation_update"}
         if not core and (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
+            if type_ == "welcome" and peer.greeted_late and self._problem(message, True) is None:
+                case.find("second_welcome", "a late hello was welcomed", peer.name, text.at, got=got)
             return
         case.cases["MSG-2"] += 1
         problem = self._problem(message, peer.talk is not None)
@@ -293,15 +301,7 @@ class Model:
         for index, (waiting, debt) in enumerate(peer.unconfirmed):
             if waiting == investigation_id:
                 del peer.unconfirmed[index]
-                subscription = peer.subscriptions[investigation_id]
-                is_first = subscription.confirmed_at is None
-                if subscription.confirmed_at is None:
-                    subscription.confirmed_at = at
-                if subscription.switches:
-                    scope = subscription.switches.pop(0)
-                    if self._switches(peer) and set(scope or WHOLE) != set(subscription.scope or WHOLE):
-                        subscription.before, subscription.switched = subscription.scope, not is_first
-                        subscription.scope = scope
+                self._take_effect(peer, investigation_id, at)
                 case.progressed_at = at
                 self._pay(debt, "SUB-1")
                 case.cases["SUB-7"] += 1
@@ -313,15 +313,37 @@ class Model:
                     message = f"{before} was confirmed before {shown}, which was asked for first"
                     case.find("confirmed_out_of_order", message, peer.name, at)
                 return
-        if peer.leaving or peer.gone:
-            return
-        shown = values.show(investigation_id)
-        if peer.malformed and investigation_id not in peer.subscriptions:
+        if not (peer.leaving or peer.gone):
+            self._confirmed_unasked(peer, investigation_id, at)
+
+    def _confirmed_unasked(self, peer: Peer, investigation_id: str, at: float) -> None:
+        case, shown = peer.case, values.show(investigation_id)
+        mistake = self.capabilities.mistake_about(peer, investigation_id)
+        if mistake is not None and "invalid_scope" in mistake.codes:
+            case.find("confirmed_bad_scope", f"a bad scope was confirmed for {shown}", peer.name, at)
+        elif peer.malformed and (mistake is not None or investigation_id not in peer.subscriptions):
             self._confirmed_malformed(peer, shown, at)
         else:
             case.find(
                 "confirmed_unasked", f"{shown} was confirmed without (another) request for it", peer.name, at
             )
+
+    def _take_effect(self, peer: Peer, investigation_id: str, at: float) -> None:
+        """A subscription is confirmed, or its scope is."""
+        subscription = peer.subscriptions[investigation_id]
+        is_first = subscription.confirmed_at is None
+        if subscription.confirmed_at is None and not self._is_leaving(peer, investigation_id):
+            subscription.confirmed_at = at
+        if subscription.switches:
+            scope = subscription.switches.pop(0)
+            if self._switches(peer) and set(scope or WHOLE) != set(subscription.scope or WHOLE):
+                subscription.before, subscription.switched = subscription.scope, not is_first
+                subscription.scope = scope
+
+    def _is_leaving(self, peer: Peer, investigation_id: str) -> bool:
+        """Whether an unsubscribe is on its way."""
+        requests = peer.talk.requests if peer.talk is not None else []
+        return any((one.kind, one.investigation_id) == ("unsubscribe", investigation_id) for one in requests)
 
     def _switches(self, peer: Peer) -> bool:
         """Whether a confirmation also says a scope."""
@@ -342,19 +364,19 @@ class Model:
             if self.observing:
                 verdicts.judge_publisher(peer, investigation_id, data, text.at)
             return
-        replayed = False
-        if peer.talk is not None and peer.talk.features is not None and not (peer.leaving or peer.gone):
-            replayed = self.capabilities.updated(peer, text.value, text.at)
         if investigation.triggers:
             event = self._observed(peer, investigation, text)
         else:
             event = self._match(peer, investigation, text)
+        explained = False
+        if peer.talk is not None and peer.talk.features is not None and not (peer.leaving or peer.gone):
+            explained = self.capabilities.updated(peer, event, text.value, text.at)
         if event is None:
             self._unmatched(peer, investigation, text)
-        elif peer in event.received and not replayed:
+        elif peer not in event.received:
+            self._delivered(peer, event, text)
+        elif not explained:
             self._again(peer, event, text)
-        else:
-            self._delivered(peer, event, text, replayed=replayed)
 
     def _match(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """The published event that this is.
@@ -457,7 +479,7 @@ class Model:
             got=text.raw[:KEPT_TEXT],
         )
 
-    def _delivered(self, peer: Peer, event: Event, text: Text, *, replayed: bool = False) -> None:
+    def _delivered(self, peer: Peer, event: Event, text: Text) -> None:
         investigation = event.investigation
         case = investigation.case
         event.received[peer] = text.at
@@ -476,12 +498,13 @@ class Model:
             self._judge_unsubscribed(peer, event, text)
         else:
             if peer.talk is not None:
-                self.capabilities.numbered(peer, event, text.value.get("seq"), text.at)
                 self._judge_scope(peer, subscription, event, text)
-            if not replayed and self._is_old(peer, event.first_received, subscription):
-                message = "an event from before the subscribe was delivered after it"
-                case.find("replayed", f"{message}: {values.show(event.data)}", peer.name, text.at)
-            if not replayed:
+            if not self._has_positions(peer):
+                if self._is_old(peer, event.first_received, subscription):
+                    message = "an event from before the subscribe was delivered after it"
+                    clause = "NEG-1" if subscription.ignored_token else ""
+                    shown = f"{message}: {values.show(event.data)}"
+                    case.find("replayed", shown, peer.name, text.at, clause=clause)
                 verdicts.judge_order(peer, subscription, event, text.at)
         if event.first_received is None:
             event.first_received = text.at
@@ -490,6 +513,10 @@ class Model:
     def _is_old(self, peer: Peer, seen: float | None, subscription: Subscription) -> bool:
         """Whether an event seen at that time cannot have been in flight when the subscribe was sent."""
         return seen is not None and not peer.has_stalled and seen + self.in_flight < subscription.sent_at
+
+    def _has_positions(self, peer: Peer) -> bool:
+        """Whether numbers say what is old and in which order things come."""
+        return peer.talk is not None and peer.talk.uses("replay")
 
     def _judge_scope(self, peer: Peer, subscription: Subscription, event: Event, text: Text) -> None:
         """Judge whether an event belongs to a subscription's scope (SCP-1, SCP-3)."""

@@ -55,6 +55,10 @@ class Subscription:
     switched: bool = False
     ended: bool = False
     """Whether it was ended by `unsubscribed`."""
+    ignored: tuple[str, ...] | None = None
+    """A scope, or the end, that was asked for but not negotiated, so that it means nothing (NEG-1)."""
+    ignored_token: bool = False
+    """Whether a token was sent though replay was not negotiated."""
 
     def owes(self, data: Any) -> bool:
         """Whether an event surely belongs to it, now and whatever is being switched to."""
@@ -67,9 +71,10 @@ class Subscription:
         """Whether an event may be delivered to it."""
         return any(is_in_scope(data, scope) for scope in (self.scope, *self.switches))
 
-    @property
-    def clause(self) -> str:
-        """The clause that a loss breaks where the scope is to blame."""
+    def clause(self, data: Any) -> str:
+        """The clause that the loss of an event breaks, where the kind of the finding does not say it."""
+        if self.ignored is not None and not is_in_scope(data, self.ignored):
+            return "NEG-1"
         if self.switches or self.switched:
             return "SCP-3"
         return "" if self.scope is None or "all" in self.scope else "SCP-1"
@@ -95,6 +100,8 @@ class Event:
     first_received: float | None = None
     seq: int | None = None
     """The number that the server gave it, where one was seen (RPL-1)."""
+    epoch: object = None
+    """The epoch of that number."""
     strays: list[tuple[Peer, Text]] = field(default_factory=list)
     """Receipts by connections that are not subscribed, until it is known whether a subscriber got it."""
 
@@ -141,6 +148,8 @@ class Peer:
     """What was negotiated, on a connection that said `hello`."""
     spoke: bool = False
     """Whether it sent a data message."""
+    greeted_late: bool = False
+    """Whether it said `hello` after another message, which is to be ignored (NEG-2)."""
     answer: Callable[[str, str], None] = _no_answer
     """Sends an application-level message of a type with an id (HB-2)."""
     debts: set[Debt] = field(default_factory=set)
@@ -164,6 +173,8 @@ class Case:
         self.investigations: dict[str, Investigation] = {}
         self.progressed_at = 0.0
         self.refused_payloads = 0
+        self.restarted = False
+        """Whether the server was restarted in it."""
         self.cut_short = False
         """Whether its last steps were left out for want of time."""
         self.wire: list[WireEntry] = []

@@ -1,0 +1,371 @@
+"""Numbers, tokens and replays: where a connection is in an investigation, and what it must get after that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from osint_events.scopes import is_in_scope
+
+from osint_events_conformance import values
+from osint_events_conformance.records import Debt, Event, Investigation, Peer
+
+_URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
+"""RFC 3986, 2.3: the characters that a URL never needs escaped (RPL-3)."""
+_LONGEST_TOKEN = 512
+_ORDER_WINDOW = 200
+
+Owe = Callable[[Peer, str, str, float], Debt]
+Pay = Callable[[Debt, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that the server gave (RPL-3): the number after which it resumes, and when it came."""
+
+    seq: int
+    text: str
+    epoch: object
+    at: float
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A message that is answered with its `ref` (NEG-4)."""
+
+    kind: str
+    investigation_id: str
+    ref: str | None
+    sent_at: float
+    debt: Debt
+    scope: tuple[str, ...] | None = None
+    text: str | None = None
+    """The token that was sent."""
+    token: Token | None = None
+    """What the server gave it for, where it gave it for this investigation."""
+
+
+@dataclass(slots=True)
+class Replay:
+    """A replay that is under way: of `count` updates after the number `after`."""
+
+    request: Request
+    after: int
+    count: int
+    done: Debt
+    seen: int = 0
+    grew: bool = False
+    """Whether something was replayed that was published only after it was asked for."""
+    completed_at: float | None = None
+
+
+@dataclass(slots=True)
+class Position:
+    """Where a connection is in an investigation (RPL-2)."""
+
+    last: int
+    epoch: object
+    updated: int | None = None
+    """The number of the last update, where the scope has not changed since."""
+    replay: Replay | None = None
+    handed_over: Replay | None = None
+    """The last replay that was completed."""
+    tokens: list[Token] = field(default_factory=list)
+    confirmed: Token | None = None
+
+
+class Positions:
+    """Judges what belongs to `replay`. `owe` and `pay` are the oracle's own."""
+
+    def __init__(self, owe: Owe, pay: Pay) -> None:
+        self._owe = owe
+        self._pay = pay
+
+    # Confirmations
+
+    def confirmed(
+        self,
+        peer: Peer,
+        positions: dict[str, Position],
+        request: Request,
+        message: Mapping[str, Any],
+        at: float,
+    ) -> None:
+        """Judge the position in a confirmation, and how it answers a token."""
+        if not self._is_whole(peer, message, at, ("epoch", "seq", "token")):
+            return
+        seq, epoch = message["seq"], message["epoch"]
+        position = positions.setdefault(request.investigation_id, Position(seq, epoch))
+        position.last, position.epoch, position.updated = seq, epoch, None
+        position.confirmed = Token(seq, message["token"], epoch, at)
+        position.tokens.append(position.confirmed)
+        peer.case.cases["RPL-3"] += 1
+        if not self._begins_replay(peer, position, request, message, at):
+            self._judge_head(peer, position, request, message, at)
+
+    def _begins_replay(
+        self, peer: Peer, position: Position, request: Request, message: Mapping[str, Any], at: float
+    ) -> bool:
+        """Judge how a token is answered (RPL-3, RPL-4); say whether a replay follows."""
+        case, replay = peer.case, message.get("replay")
+        if request.text is None:
+            if replay is not None:
+                case.find("wrong_replay", "a replay that nobody asked for", peer.name, at)
+            return False
+        if replay is None:
+            case.find("wrong_replay", "a token was not answered by `replay`", peer.name, at)
+            return False
+        reason, token = replay.get("reason"), request.token
+        is_complete: bool = replay["status"] == "complete"
+        if token is None:
+            case.cases["RPL-3"] += 1
+            if is_complete or reason != "invalid":
+                text = f"a forged or foreign token was answered {values.show(replay)}"
+                case.find("wrong_token", text, peer.name, at)
+        elif is_complete:
+            self._begin(peer, position, request, message, at)
+        elif token.epoch == position.epoch and reason in {"invalid", "epoch_changed"}:
+            text = f"a token of the server's own, of this epoch, was answered {values.show(replay)}"
+            clause = "RPL-9" if case.restarted else "RPL-3"
+            case.find("wrong_token", text, peer.name, at, clause=clause)
+        elif reason == "invalid" and not case.restarted:
+            case.find("wrong_token", "a token of the server's own was called invalid", peer.name, at)
+        return is_complete
+
+    def _begin(
+        self, peer: Peer, position: Position, request: Request, message: Mapping[str, Any], at: float
+    ) -> None:
+        """What came after the token is owed: what was published before it was asked for, and since."""
+        case, token = peer.case, request.token
+        assert token is not None
+        if position.last != token.seq:
+            text = f"a replay after seq {token.seq} is confirmed with seq {position.last}"
+            case.find("wrong_replay", text, peer.name, at)
+        most = _limit(peer, "max_replay_events")
+        if most is not None and message["replay"]["count"] > most:
+            text = f"{message['replay']['count']} events are replayed, where at most {most} are"
+            case.find("wrong_replay", text, peer.name, at)
+        for event in _since(case.investigations.get(request.investigation_id), token):
+            event.received.pop(peer, None)
+            if peer not in event.debts and is_in_scope(event.data, request.scope):
+                before = event.done is not None and event.done < request.sent_at
+                debt = self._owe(peer, "not_replayed" if before else "lost_at_hand_over", "", at)
+                debt.event = event
+                event.debts[peer] = debt
+        done = self._owe(peer, "no_replay_complete", values.show(request.investigation_id), at)
+        position.replay = Replay(request, token.seq, message["replay"]["count"], done)
+
+    def _judge_head(
+        self, peer: Peer, position: Position, request: Request, message: Mapping[str, Any], at: float
+    ) -> None:
+        """Judge whether a confirmation or `replay_complete` knows what was delivered long before (RPL-4)."""
+        investigation = peer.case.investigations.get(request.investigation_id)
+        known = [
+            event
+            for event in (investigation.events if investigation else ())
+            if event.seq is not None
+            and event.epoch == position.epoch
+            and event.first_received is not None
+            and event.first_received < request.sent_at
+            and is_in_scope(event.data, request.scope)
+        ]
+        head = max((event.seq or 0 for event in known), default=0)
+        if message["seq"] < head:
+            text = f"{message['type']} says seq {message['seq']}, but {head} was delivered before"
+            kind = "epoch_kept" if peer.case.restarted else "wrong_head"
+            peer.case.find(kind, text, peer.name, at)
+
+    # Updates
+
+    def updated(
+        self,
+        peer: Peer,
+        position: Position | None,
+        event: Event | None,
+        message: Mapping[str, Any],
+        at: float,
+    ) -> bool:
+        """Judge an update's number and place; say whether that explains that it came again."""
+        if not self._is_whole(peer, message, at, ("seq", "prev", "token")) or position is None:
+            return False
+        seq, case = message["seq"], peer.case
+        case.cases["RPL-1"] += 1
+        case.cases["RPL-2"] += 1
+        again = event is not None and peer in event.received
+        if event is not None:
+            self._number(peer, position, event, seq, at)
+        replay = position.replay
+        if (message.get("replayed") is True) is not (replay is not None):
+            text = "a live update within a replay" if replay else "a replayed update outside a replay"
+            case.find("live_in_replay", f"{text}, seq {seq}", peer.name, at)
+        if replay is not None:
+            replay.seen += 1
+            replay.grew = replay.grew or event is None or not _before(event, replay.request)
+        explained = False
+        if seq <= position.last:
+            explained = self._judge_late(peer, position, event, seq, at, again=again)
+        else:
+            self._judge_prev(peer, position, message, at)
+        position.last = max(position.last, seq)
+        position.updated = seq
+        position.tokens.append(Token(seq, message["token"], position.epoch, at))
+        return again and explained
+
+    def _judge_late(
+        self, peer: Peer, position: Position, event: Event | None, seq: int, at: float, *, again: bool
+    ) -> bool:
+        """Judge an update that a client drops, since its number is not new (RPL-2)."""
+        case, last = peer.case, position.last
+        text = f"seq {seq} comes after {last}"
+        place = position.replay or position.handed_over
+        if position.replay is not None and seq <= position.replay.after:
+            case.find("wrong_replay", f"seq {seq} is replayed after {position.replay.after}", peer.name, at)
+        elif place is not None and event is not None and seq > place.after:
+            if again and _before(event, place.request):
+                case.find("wrong_replay", f"seq {seq} comes a second time in a replay", peer.name, at)
+            else:
+                text = f"{text}, {'in' if position.replay else 'after'} a replay"
+                case.find("wrong_hand_over", text, peer.name, at)
+        elif again:
+            return False
+        elif event is not None and event.first_received is not None and self._is_old(position, event):
+            case.find("wrong_replay", f"{text}, though nobody asked for a replay", peer.name, at)
+        else:
+            case.find("not_increasing", text, peer.name, at)
+        return True
+
+    def _is_old(self, position: Position, event: Event) -> bool:
+        """Whether an event was delivered elsewhere before the subscription was confirmed."""
+        confirmed = position.confirmed
+        return confirmed is not None and (event.first_received or 0.0) < confirmed.at
+
+    def _judge_prev(self, peer: Peer, position: Position, message: Mapping[str, Any], at: float) -> None:
+        seq, prev = message["seq"], message["prev"]
+        if prev > position.last:
+            text = f"prev {prev} is beyond the position {position.last}: it says that something was lost"
+        elif prev >= seq:
+            text = f"prev is {prev}, and seq {seq}"
+        elif position.updated is not None and prev < position.updated:
+            text = f"prev is {prev}, but the event before it has {position.updated}: a loss would not be seen"
+        else:
+            return
+        peer.case.find("wrong_prev", text, peer.name, at)
+
+    def _number(self, peer: Peer, position: Position, event: Event, seq: int, at: float) -> None:
+        """Take note of an event's number: given once, to one event, in the order of publication (RPL-1)."""
+        if event.seq is not None:
+            if event.epoch == position.epoch and event.seq != seq:
+                text = f"an event that has seq {event.seq} elsewhere has {seq} here"
+                peer.case.find("renumbered", text, peer.name, at)
+            return
+        event.seq, event.epoch = seq, position.epoch
+        for other in event.investigation.events[-_ORDER_WINDOW:]:
+            if other is event or other.seq is None or other.epoch != event.epoch:
+                continue
+            after = other.done is not None and other.done < event.started
+            before = event.done is not None and event.done < other.started
+            if other.seq == seq or (after and other.seq > seq) or (before and other.seq < seq):
+                text = f"an event has seq {seq}, and one that was published {'earlier' if after else 'later'}"
+                peer.case.find("not_increasing", f"{text} {other.seq}", peer.name, at)
+                return
+
+    # What sets the position besides
+
+    def replay_complete(
+        self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float
+    ) -> Replay | None:
+        """Judge the end of a replay, and give the replay."""
+        case = peer.case
+        if position is None or position.replay is None:
+            case.find("wrong_replay", "replay_complete without a replay", peer.name, at)
+            return None
+        replay, position.replay = position.replay, None
+        position.handed_over, replay.completed_at = replay, at
+        self._pay(replay.done, "RPL-4")
+        case.cases["RPL-5"] += 1
+        case.progressed_at = at
+        missing = any(debt.kind == "not_replayed" for debt in _debts(peer, replay.request.investigation_id))
+        if replay.seen != replay.count and not missing and not replay.grew:
+            text = f"count is {replay.count}, but {replay.seen} were replayed"
+            case.find("wrong_replay", text, peer.name, at)
+        self._judge_head(peer, position, replay.request, message, at)
+        self._moved(peer, position, message, at, "wrong_hand_over" if replay.grew else "wrong_replay")
+        return replay
+
+    def position(self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float) -> None:
+        """Judge a `position` (RPL-6)."""
+        if position is not None:
+            peer.case.cases["RPL-6"] += 1
+            self._moved(peer, position, message, at, "wrong_position")
+
+    def gap(self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float) -> None:
+        """What may have been missed is said: nothing before it is owed any more (RPL-7)."""
+        peer.case.cases["RPL-7"] += 1
+        if position is not None and self._is_whole(peer, message, at, ("epoch", "seq", "token")):
+            position.last, position.updated, position.epoch = message["seq"], None, message["epoch"]
+            position.tokens.append(Token(message["seq"], message["token"], position.epoch, at))
+        drop(peer, message["investigation_id"])
+
+    def _moved(
+        self, peer: Peer, position: Position, message: Mapping[str, Any], at: float, kind: str
+    ) -> None:
+        """A message sets the position: it never goes back."""
+        if message["seq"] < position.last:
+            text = f"{message['type']} goes back from {position.last} to {message['seq']}"
+            peer.case.find(kind, text, peer.name, at)
+        if self._is_whole(peer, message, at, ("seq", "token")):
+            position.last, position.updated = max(message["seq"], position.last), None
+            position.tokens.append(Token(message["seq"], message["token"], position.epoch, at))
+
+    def _is_whole(self, peer: Peer, message: Mapping[str, Any], at: float, names: Sequence[str]) -> bool:
+        """Judge whether what replay needs is there, and the token of the right kind."""
+        clauses = {"seq": "RPL-1", "prev": "RPL-2", "token": "RPL-3", "epoch": "RPL-8"}
+        missing = [name for name in names if name not in message]
+        for name in missing:
+            text = f"{message['type']} has no {name}"
+            peer.case.find("no_position", text, peer.name, at, clause=clauses[name])
+        token = message.get("token", "x")
+        if not (len(token) <= _LONGEST_TOKEN and _URL_SAFE.fullmatch(token)):
+            text = f"a token is {values.show(token)}: not URL-safe, or too long"
+            peer.case.find("bad_token", text, peer.name, at)
+        return not missing
+
+
+def drop(peer: Peer, investigation_id: str, *, replayed: bool = True) -> None:
+    """Events of an investigation are not owed any more; unless `replayed`, those of a replay still are."""
+    for debt in _debts(peer, investigation_id):
+        assert debt.event is not None
+        if replayed or debt.kind != "not_replayed":
+            peer.debts.discard(debt)
+            debt.event.debts.pop(peer, None)
+    peer.case.on_change()
+
+
+def _debts(peer: Peer, investigation_id: str) -> list[Debt]:
+    return [one for one in peer.debts if one.event and one.event.investigation.id == investigation_id]
+
+
+def _since(investigation: Investigation | None, token: Token) -> Iterator[Event]:
+    """The events after a token: by their numbers where those are known, else by time."""
+    for event in investigation.events if investigation else ():
+        if event.done is not None and not event.accepted:
+            continue
+        if event.seq is not None and event.epoch == token.epoch:
+            if event.seq > token.seq:
+                yield event
+        elif event.started > token.at:
+            yield event
+
+
+def _before(event: Event, request: Request) -> bool:
+    """Whether an event had surely been published when the replay was asked for."""
+    return event.done is not None and event.done < request.sent_at
+
+
+def _limit(peer: Peer, name: str) -> int | None:
+    """A limit that the welcome told."""
+    limits = peer.talk.welcome.get("limits", {}) if peer.talk else {}
+    limit: int | None = limits.get(name)
+    return limit
