@@ -35,6 +35,8 @@ REFUSALS = frozenset({"subscription_limit", "rate_limited", "unavailable", "inte
 """Errors by which a server may refuse a message that is right (SUB-1)."""
 _PROMISED = {"already_initialized": "NEG-2", "invalid_scope": "SCP-2"}
 """Errors that must be told to who negotiated `errors`, and where that stands; others may be (ROB-2)."""
+_TOLERATED = {**_PROMISED, "unknown_type": "ROB-3"}
+"""Errors about messages that may not end the connection, and where that stands."""
 _MALFORMED = frozenset({"invalid_json", "invalid_message", "message_too_large"})
 """Errors about messages that may end the connection (ROB-2)."""
 
@@ -69,6 +71,8 @@ class Talk:
     limited: int = 0
     """Messages that were refused as too many."""
     unasked_errors: list[tuple[float, str]] = field(default_factory=list)
+    provoked: str = ""
+    """The clause that an end of the connection would break, by what was said last."""
     answers_pings: bool = True
     last_ping: float | None = None
 
@@ -121,12 +125,15 @@ class Capabilities:
             return
         # Whether it knows hello at all is for the probe to see.
         debt = self._owe(peer, "no_welcome", "", at) if self.offered is not None else None
+        if debt is not None and _is_unusual(message):
+            debt.clause = "NEG-3"
         features = tuple(one for one in message["features"] if isinstance(one, str))
         peer.talk = Talk(features, message["protocol"], _ref(message), debt)
 
     def following(self, peer: Peer, request: Request) -> None:
         """A subscribe goes out on a connection that said hello."""
         assert peer.talk is not None
+        peer.talk.provoked = ""
         peer.talk.requests.append(request)
 
     def unfollowing(self, peer: Peer, message: Mapping[str, Any], at: float) -> None:
@@ -139,6 +146,7 @@ class Capabilities:
                 subscription.ignored = ()
             self.mistaken(peer, message, ("unknown_type",), at)
             return
+        peer.talk.provoked = ""
         if subscription is not None:
             subscription.confirmed_at = None  # from now on whichever comes first, an event or the end
             drop(peer, id_, replayed=False)
@@ -151,6 +159,7 @@ class Capabilities:
         if not self.uses(peer, "heartbeat"):
             self.mistaken(peer, message, ("unknown_type",), at)
             return
+        peer.talk.provoked = ""
         id_ = message["id"]
         peer.talk.pings.append((id_, _ref(message), self._owe(peer, "no_app_pong", values.show(id_), at)))
 
@@ -162,6 +171,7 @@ class Capabilities:
             peer.may_end = True
         if talk is None or (talk.features is None and self.offered is None):
             return
+        talk.provoked = next((_TOLERATED[code] for code in codes if code in _TOLERATED), "")
         fields = message if isinstance(message, dict) else {}
         clause = next((_PROMISED[code] for code in codes if code in _PROMISED), None)
         debt = None
@@ -235,6 +245,13 @@ class Capabilities:
         position = peer.talk.positions.get(investigation_id) if peer.talk else None
         return position is not None and position.replay is not None
 
+    def clause_of_end(self, peer: Peer) -> str:
+        """The clause that the end of a connection breaks, where what was said last names it."""
+        talk = peer.talk
+        if talk is None:
+            return ""
+        return talk.debt.clause if talk.debt is not None else talk.provoked
+
     def mistake_about(self, peer: Peer, investigation_id: str) -> Mistake | None:
         """A message about an investigation that was not to be carried out."""
         mistakes = peer.talk.mistakes if peer.talk else []
@@ -263,7 +280,7 @@ class Capabilities:
             self._pay(talk.debt, "NEG-2")
             talk.debt = None
         case.cases["NEG-1"] += 1
-        wrong = [one for one in granted if one not in talk.asked]
+        wrong = [one for one in granted if one not in talk.asked or one not in FEATURES]
         missing = [one for one in self.offered or () if one in talk.asked and one not in granted]
         if wrong or missing or len(set(granted)) < len(granted):
             text = f"features are {values.show(granted)} where {values.show(list(talk.asked))} was asked for"
@@ -277,8 +294,9 @@ class Capabilities:
     def _late_welcome(self, peer: Peer, talk: Talk, at: float) -> None:
         assert talk.debt is not None
         peer.debts.discard(talk.debt)
-        talk.debt = None
-        peer.case.find("late_welcome", "a hello was not answered before what came after it", peer.name, at)
+        clause, talk.debt = talk.debt.clause, None
+        text = "a hello was not answered before what came after it"
+        peer.case.find("late_welcome", text, peer.name, at, clause=clause)
 
     def _answered(
         self, peer: Peer, talk: Talk, kind: str, message: Mapping[str, Any], at: float
@@ -422,6 +440,16 @@ class Capabilities:
         peer.debts.discard(request.debt)
         peer.unconfirmed = [item for item in peer.unconfirmed if item[1] is not request.debt]
         peer.case.on_change()
+
+
+def _is_unusual(message: Mapping[str, Any]) -> bool:
+    """Whether a hello has something that is to be ignored (NEG-3)."""
+    known = {"type", "protocol", "features", "ref", "client"}
+    return (
+        message["protocol"] != 1
+        or not known.issuperset(message)
+        or not set(FEATURES).issuperset(message["features"])
+    )
 
 
 def _ref(message: Mapping[str, Any]) -> str | None:

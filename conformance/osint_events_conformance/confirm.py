@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from osint_events_conformance.examine import Examiner, Suspicion
-from osint_events_conformance.findings import BY_KIND, Finding
+from osint_events_conformance.findings import BY_KIND, PART_2, Finding
 from osint_events_conformance.progress import Confirmed, Progress
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import ConfirmedFinding, Phase
@@ -17,6 +17,8 @@ _SHADOWS_PER_KIND = 4
 """Findings that do not come back alone, after which the next of the kind are left."""
 _PRIMARY = frozenset({"lost", "unconfirmed", "confirmed_unasked", "ended", "refused_upgrade", "unreachable"})
 """Kinds that others follow from: where a subscription is lost, the fallback makes strays."""
+_NEGOTIATION = frozenset({"no_welcome", "late_welcome", "second_welcome", "wrong_features"})
+"""Kinds after which it is not known what was negotiated, so that nothing of Part 2 can be told."""
 _OF_NUMBERS = frozenset({"not_increasing", "renumbered", "epoch_kept", "unannounced_epoch", "no_gap"})
 """Kinds after which nothing that goes by numbers can be right."""
 _BY_NUMBERS = frozenset(
@@ -122,6 +124,8 @@ class Confirmer:
                 kinds = [kind for kind in kinds if kind not in _FOLLOWING]
             if not _UNREADABLE.isdisjoint(kinds):
                 kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING | _MISSING]
+            if not _NEGOTIATION.isdisjoint(kinds):
+                kinds = [kind for kind in kinds if kind in _NEGOTIATION or kind not in PART_2]
             if not _OF_NUMBERS.isdisjoint(kinds):
                 kinds = [kind for kind in kinds if kind not in _BY_NUMBERS | _PRIMARY | _FOLLOWING]
             if not _MISSING.isdisjoint(kinds):

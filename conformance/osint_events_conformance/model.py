@@ -229,7 +229,8 @@ class Model:
             self._forgive(peer)
             peer.gone = True
             self._ended(peer, at)
-            verdicts.judge_end(peer, link.ended, link.close_received, at)
+            clause = self.capabilities.clause_of_end(peer)
+            verdicts.judge_end(peer, link.ended, link.close_received, at, clause)
         peer.gone = peer.gone or not peer.leaving
         peer.case.on_change()
 

@@ -104,15 +104,18 @@ def judge_spelling(peer: Peer, event: Event, text: Text) -> None:
         )
 
 
-def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float) -> None:
-    """Judge a connection's end that the client did not ask for (ROB-2, CONN-5)."""
+def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float, clause: str = "") -> None:
+    """Judge a connection's end that the client did not ask for (ROB-2, CONN-5).
+
+    `clause` is what it breaks where that is known.
+    """
     case = peer.case
     code = close.code if close is not None else None
     shown = f"with code {code}" if how is Ended.CLOSE_FRAME else "by dropping TCP"
     if peer.superseded and (peer.malformed or case.disturber(peer)):
         return  # either may be the reason
     if peer.malformed:
-        clause = next((clause for clause in peer.malformed if clause == "ROB-3"), "")
+        tolerated = next((one for one in peer.malformed if one == "ROB-3"), "")
         if how is Ended.DROPPED:
             case.find("dropped", "TCP was dropped without a close frame after malformed input", peer.name, at)
         elif code not in ALLOWED_CLOSE_CODES and not 4000 <= (code or 0) < 5000:  # noqa: PLR2004 - RFC 6455 7.4.2
@@ -121,14 +124,14 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float) -> 
                 f"malformed input was answered by a close {shown}",
                 peer.name,
                 at,
-                clause=clause,
+                clause=tolerated,
             )
         else:
             case.cases["ROB-2"] += 1
     elif peer.superseded:
         case.find("older_ended", f"the older of two connections was ended {shown}", peer.name, at)
     elif not peer.may_end:
-        case.find("ended", f"the server ended a healthy connection {shown}", peer.name, at)
+        case.find("ended", f"the server ended a healthy connection {shown}", peer.name, at, clause=clause)
 
 
 _NEVER_CAME = {

@@ -41,7 +41,7 @@ def what_is_asked_for_and_offered_is_granted(kit: Kit) -> Iterator[Scenario]:
         yield n, f"features {list(features)}"[:100], [
             *greeted("a", n.client("a"), *features), Follow("a", n.id()), *subscriber("core", n.client("core"), n.id()),
             Publish(n.id(), event("task_started", message="1")), Publish(n.id(), event(message="2")), Settle(),
-            Follow("a", n.id(), scope=("tasks",), ref="r", token="last:a"), Publish(n.id(), event("task_started", message="3")),
+            Follow("a", n.id(), scope=("tasks",), ref="r", token="last:a"), Publish(n.id(), event("task_started", message="3")), Publish(n.id(), event(message="4")), Settle(),
             Unfollow("a", n.id()) if "unsubscribe" in features else Follow("a", n.id()), AppPing("a", "p") if "heartbeat" in features else Settle(),
         ]  # fmt: skip
 
