@@ -213,3 +213,20 @@ def mistakes_are_told_to_who_asked(kit: Kit) -> Iterator[Scenario]:
             *greeted("a", n.client("a"), *features), Follow("a", n.id()), *(Mistake("a", json.dumps(text), (code,), str(text["ref"]) if "ref" in text else None) for text, code in texts),
             Settle(), Publish(n.id(), event()), Follow("a", n.id("2"), ref="ok"),
         ]  # fmt: skip
+
+
+@check("ERR-1")
+def bad_messages_are_told_by_their_code(kit: Kit) -> Iterator[Scenario]:
+    """What is no JSON, no message, or has a field of the wrong type; each where the connection may end."""
+    bad: dict[str, tuple[str, str]] = {
+        "no JSON": ("{", "invalid_json"), "half a message": ('{"type": "ping", "id', "invalid_json"), "no object": ("[]", "invalid_message"),
+        "no type": ('{"x": 1}', "invalid_message"), "a type that is no text": ('{"type": 5}', "invalid_message"),
+        "no id": ('{"type": "subscribe_investigation", "ref": "r"}', "invalid_message"), "an empty id": ('{"type": "subscribe_investigation", "investigation_id": "", "ref": "r"}', "invalid_message"),
+        "a ref that is no text": ('{"type": "subscribe_investigation", "investigation_id": "x", "ref": 5}', "invalid_message"),
+    }  # fmt: skip
+    for features in (FEATURES, ("errors",), ()):
+        for about, (text, code) in bad.items():
+            n = kit.names()
+            yield n, f"{about}, features {list(features)}", [
+                *greeted("a", n.client("a"), *features), Follow("a", n.id()), Mistake("a", text, (code,)), Settle(), *subscriber("b", n.client("b"), n.id()), Publish(n.id(), event()),
+            ]  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 from osint_events.features import FEATURES
 
+from osint_events_conformance.names import Names
 from osint_events_conformance.script import (
     Abort,
     Close,
@@ -20,6 +22,9 @@ from osint_events_conformance.script import (
     Unfollow,
 )
 from osint_events_conformance.suite import Kit, Scenario, check, event, greeted, ids, subscriber
+
+_NASTY = len([one for group in ids.nasty(Names(random.Random(0))).values() for one in group])
+_TOGETHER = 12
 
 
 def _witness(n_id: str, client_id: str) -> list[Step]:
@@ -101,6 +106,14 @@ def a_token_is_bound_to_its_investigation_only(kit: Kit) -> Iterator[Scenario]:
         *greeted("d", n.client("d"), "replay"), Follow("d", n.id(), token="confirmed:a"), Settle(), Publish(n.id(), event(message="live")), Settle(),
         *greeted("e", n.client("e"), "replay"), Follow("e", n.id(), token="last:a"), Publish(n.id(), event(message="live 2")),
     ]  # fmt: skip
+    for start in range(0, _NASTY, _TOGETHER):
+        n = kit.names()
+        fresh = [one for group in ids.nasty(n).values() for one in group if n.word in one or n.digits in one]
+        some = fresh[start : start + _TOGETHER]
+        yield n, f"ids from {start}", [
+            *greeted("a", n.client("a"), "replay"), *(Follow("a", one, wait=False) for one in some), Settle(), Abort("a"), *(Publish(one, event(), wait=False) for one in some), Settle(fence=False),
+            *greeted("b", n.client("b"), "replay"), *(Follow("b", one, token="confirmed:a", wait=False) for one in some), Settle(),
+        ]  # fmt: skip
     n = kit.names()
     yield n, "after an unsubscribe, on the same connection", [
         *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), *FEATURES), Follow("a", n.id()), Publish(n.id(), event(message="1")), Settle(), Unfollow("a", n.id()),
