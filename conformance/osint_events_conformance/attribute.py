@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, pairwise
 
 from osint_events_conformance.findings import PART_2, Finding
 from osint_events_conformance.script import (
@@ -168,15 +169,26 @@ def _segments(steps: Steps, finding: Finding) -> Made:
             plain.append(replace(one, wait=True) if isinstance(one, Subscribe) else one)
             if isinstance(one, Say | Ping):
                 plain.append(Pause(0.03))
-    if tuple(step for step in plain if not isinstance(step, Pause)) != tuple(
-        step for step in steps if not isinstance(step, Pause)
-    ):
+    if _may_share_a_segment(steps):
         yield "CONN-7", tuple(plain)
+
+
+def _may_share_a_segment(steps: Steps) -> bool:
+    """Whether a connection sends a message before the one before it was answered."""
+    return any(
+        isinstance(one, Together | Pieces)
+        or (isinstance(one, Say | Ping) and connections(one) == connections(other))
+        or (isinstance(one, Subscribe) and not one.wait)
+        for one, other in pairwise((*steps, Settle()))
+    )
 
 
 def _flood(steps: Steps, finding: Finding) -> Made:
     """More messages than a server need take at once (ROB-6), or many subscriptions (SUB-3)."""
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Counter(step.conn for step in flat(steps) if isinstance(step, Subscribe))
+    most = max(counts.values(), default=0)
+    full_at = _MANY if most > _MANY else 1
+    counts = {}
     steps = tuple(step for step in flat(steps) if not isinstance(step, Together | Pieces))
     opened = {step.conn: step for step in steps if isinstance(step, Connect)}
     aliases: dict[str, str] = {}
@@ -184,7 +196,7 @@ def _flood(steps: Steps, finding: Finding) -> Made:
     for step in steps:
         if isinstance(step, Subscribe) and step.conn in opened:
             counts[step.conn] = counts.get(step.conn, 0) + 1
-            full, place = divmod(counts[step.conn] - 1, _MANY)
+            full, place = divmod(counts[step.conn] - 1, full_at)
             if full and not place:
                 alias = aliases[step.conn] = f"{step.conn}~{full}"
                 original = opened[step.conn]
@@ -192,14 +204,23 @@ def _flood(steps: Steps, finding: Finding) -> Made:
             spread.append(replace(step, conn=aliases.get(step.conn, step.conn)))
         else:
             spread.append(step)
-    most = max(counts.values(), default=0)
     if most > _BURST and finding.kind in {"unconfirmed", "ended", "lost", "no_pong"}:
         slowed: list[Step] = []
         for number, step in enumerate(steps):
             slowed += [step, Pause(0.05)] if isinstance(step, Subscribe) and number % 4 == 0 else [step]
         yield "ROB-6", tuple(slowed)
-    elif most > _MANY and finding.kind in {"unconfirmed", "ended", "lost", "confirmed_unasked"}:
+    elif finding.kind in _OF_TOO_MANY and (most > _MANY or 1 < most == _most_ids(steps)):
         yield "SUB-3", tuple(spread)
+
+
+_OF_TOO_MANY = frozenset({"unconfirmed", "ended", "lost", "confirmed_unasked"})
+"""What a server does that cannot hold so many subscriptions (SUB-3)."""
+
+
+def _most_ids(steps: Steps) -> int:
+    """How many different investigations one connection subscribes to."""
+    pairs = {(step.conn, step.investigation_id) for step in steps if isinstance(step, Subscribe)}
+    return max(Counter(conn for conn, _ in pairs).values(), default=0)
 
 
 def _client_ids(steps: Steps, finding: Finding) -> Made:

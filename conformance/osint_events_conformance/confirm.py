@@ -140,13 +140,16 @@ class Confirmer:
         """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
         known = {one.clause for one in self.confirmed if one.kind == kind}
         later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
-        disturbed = not known.isdisjoint(_DISTURBING) and not any(is_peaceful(one) for one, _, _ in members)
-        return BY_KIND[kind][0] in known or disturbed or bool(known and later)
+        # What shows without misbehaviour too is not laid to it.
+        hostile = not any(is_peaceful(script) for script, _, _ in members)
+        return BY_KIND[kind][0] in known or bool(known and (later or hostile))
 
     def _keep(self, confirmed: ConfirmedFinding) -> None:
         known = {(one.kind, one.clause) for one in self.confirmed}
         if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
             return
+        if not confirmed.surely and any(one.kind == confirmed.kind for one in self.confirmed):
+            return  # most likely what is known already
         self.confirmed.append(confirmed)
         self._progress(Confirmed(confirmed))
 

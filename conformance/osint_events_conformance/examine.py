@@ -72,14 +72,14 @@ class Examiner:
                 if found is not None:
                     reproduced += 1
                     case, finding = rerun, found
-        clause = finding.clause
+        clause, surely = finding.clause, True
         if script.mode == "long" and kind not in SELF_EVIDENT and await self._is_own(script, kind):
             clause = script.clause
         if reproduced and reproduced == attempts and script.mode != "long":
             small, smaller_case, smaller_finding = await self._reduce(script, case, finding)
             if is_peaceful(script) or await self._comes_back(small, kind):
                 script, case, finding = small, smaller_case, smaller_finding
-            clause = await self._clause(script, finding)
+            clause, surely = await self._clause(script, finding)
         return ConfirmedFinding(
             clause,
             BY_KIND[kind][1],
@@ -99,6 +99,7 @@ class Examiner:
             suspicion.further,
             salts=script.salts,
             mode=script.mode,
+            surely=surely,
         )
 
     async def _run(
@@ -181,22 +182,22 @@ class Examiner:
                     return one, case, found
         return None
 
-    async def _clause(self, script: Script, finding: Finding) -> str:
-        """The clause of the first experiment that takes the failure away."""
+    async def _clause(self, script: Script, finding: Finding) -> tuple[str, bool]:
+        """The clause of the first experiment that takes the failure away, and whether that is sure."""
         planned = list(experiments(script, finding))
         if not planned or self._time_left() <= 0:
-            return finding.clause
+            return finding.clause, not planned
         scripts = [script] * _RERUNS + [one for experiment in planned for one in experiment.scripts]
         tried = [renamed(one, self._rng) for one in scripts]
         cases = iter(await self._run(tried, finding.kind, patience=_PATIENCE))
         again = [self._find(next(cases), finding.kind) for _ in range(_RERUNS)]
         if not any(again):
-            return finding.clause  # it comes and goes by itself: what seems to cure it proves nothing
+            return finding.clause, False  # it comes and goes by itself: what seems a cure proves nothing
         for experiment in planned:
             results = [next(cases) for _ in experiment.scripts]
             if all(self._find(case, finding.kind) is None for case in results):
-                return experiment.clause
-        return finding.clause
+                return experiment.clause, True
+        return finding.clause, True
 
 
 def _is_short(step: Step) -> bool:

@@ -56,6 +56,8 @@ class ConfirmedFinding:
     """The script's salts, by which it gets fresh ids when it is run again (see `names`)."""
     mode: str = "beside"
     """The script's mode."""
+    surely: bool = True
+    """Whether the experiments that led to the clause could be relied on."""
 
     @property
     def flaky(self) -> bool:

@@ -241,6 +241,16 @@ def events_of_one_investigation_keep_their_order(kit: Kit) -> Iterator[Scenario]
     ]  # fmt: skip
 
 
+@check("DEL-4", mode="alone")
+def a_completion_does_not_overtake_what_it_completes(kit: Kit) -> Iterator[Scenario]:
+    """Thirty small investigations' lives, each event as soon as the one before was accepted (a SHOULD)."""
+    n = kit.names()
+    kinds = ("investigation_started", "task_started", "task_completed", "investigation_completed")
+    yield n, "thirty short lives", [
+        *subscriber("a", n.client("a"), n.id()), *(Publish(n.id(), event(kind, message=f"{number}")) for number in range(30) for kind in kinds),
+    ]  # fmt: skip
+
+
 @check("DEL-5")
 def nothing_from_before_the_subscribe_is_delivered(kit: Kit) -> Iterator[Scenario]:
     """One event or many, a finished investigation, a reconnect, a second investigation, a subscribe again."""
