@@ -201,6 +201,7 @@ class Executor:
                         break
                 if not self._is_enough(running, sought):
                     await self._settle(running, last=True)
+                    await self._second_opinion(running)
         except TimeoutError:
             running.case.cut_short = True
         finally:
@@ -210,6 +211,18 @@ class Executor:
             await asyncio.gather(*running.publishes, return_exceptions=True)
             self._hang_up(running)
         return running.case
+
+    async def _second_opinion(self, running: _Running) -> None:
+        """Where an investigation's numbers went back, see whether it is still the same epoch (RPL-7)."""
+        names = Names(self._rng)
+        for number, investigation_id in enumerate(list(running.case.doubts)):
+            conn = f"epoch{number}"
+            steps: list[s.Step] = [s.Connect(conn, names.client(conn)), s.Hello(conn, ("replay",))]
+            for step in (*steps, s.Follow(conn, investigation_id)):
+                await self._step(running, step)
+            peer = running.peers.get(conn)
+            if peer is not None:
+                self.model.capabilities.resolve(running.case, peer, investigation_id)
 
     def _is_enough(self, running: _Running, sought: str | None) -> bool:
         """Whether what was found makes the rest superfluous."""
