@@ -117,6 +117,8 @@ class Capabilities:
         self.offered: frozenset[str] | None = None
         """What the server grants who asks for everything; None while it is not known to know `hello`."""
         self.protocol = 1
+        self.welcome: Mapping[str, Any] = {}
+        """The welcome of who asks for everything."""
 
     # What the client does
 
