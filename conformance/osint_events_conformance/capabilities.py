@@ -200,6 +200,8 @@ class Capabilities:
         """Judge a message that is neither a confirmation nor an update."""
         talk = peer.talk
         assert talk is not None
+        if peer.leaving or peer.gone:
+            return  # nothing is owed any more, nor what was counted
         type_ = message["type"]
         if type_ == "welcome":
             self._welcomed(peer, talk, message, at)
@@ -216,6 +218,8 @@ class Capabilities:
         """Judge what a confirmation says beside the id."""
         talk, id_ = peer.talk, message["investigation_id"]
         assert talk is not None
+        if peer.leaving or peer.gone:
+            return
         if talk.features is None:
             if talk.debt is not None:
                 self._late_welcome(peer, talk, at)
@@ -247,6 +251,14 @@ class Capabilities:
         position = peer.talk.positions.get(investigation_id) if peer.talk else None
         if position is not None:
             self._positions.resolve(case, investigation_id, position.epoch)
+
+    def awaiting(self, peer: Peer, investigation_id: str, at: float) -> Debt | None:
+        """A `position` is due (RPL-6), since the store moved on and nothing was sent for a subscription."""
+        position = peer.talk.positions.get(investigation_id) if peer.talk else None
+        if position is None:
+            return None
+        position.due = self._owe(peer, "no_position_message", values.show(investigation_id), at)
+        return position.due
 
     def kind_of_loss(self, peer: Peer, investigation_id: str) -> str:
         """What it is when an event does not come that is published now."""
