@@ -253,12 +253,9 @@ class Capabilities:
             self._positions.resolve(case, investigation_id, position.epoch)
 
     def awaiting(self, peer: Peer, investigation_id: str, at: float) -> Debt | None:
-        """A `position` is due (RPL-6), since the store moved on and nothing was sent for a subscription."""
+        """The store moved on, and nothing was sent for a subscription: a `position` is due (RPL-6)."""
         position = peer.talk.positions.get(investigation_id) if peer.talk else None
-        if position is None:
-            return None
-        position.due = self._owe(peer, "no_position_message", values.show(investigation_id), at)
-        return position.due
+        return None if position is None else self._positions.awaited(peer, position, investigation_id, at)
 
     def kind_of_loss(self, peer: Peer, investigation_id: str) -> str:
         """What it is when an event does not come that is published now."""

@@ -75,6 +75,10 @@ class Position:
     """The last replay that was completed."""
     tokens: list[Token] = field(default_factory=list)
     confirmed: Token | None = None
+    due: Debt | None = None
+    """The `position` that is owed since the store moved on (RPL-6)."""
+    gap_at: float = 0.0
+    """When the last `gap` came."""
     no_gap: Debt | None = None
     """The `gap` that is owed since another connection was told of another epoch (RPL-7)."""
 
@@ -300,7 +304,7 @@ class Positions:
     ) -> None:
         """Numbers go back: within the epoch (RPL-1), unless a new one began unannounced (RPL-7)."""
         case = event.investigation.case if event is not None else peer.case
-        case.find("not_increasing", text, peer.name, at)
+        case.find("epoch_kept" if case.restarted else "not_increasing", text, peer.name, at)
         if event is not None:
             case.doubts.setdefault(event.investigation.id, position.epoch)
 
@@ -308,7 +312,7 @@ class Positions:
         """The epoch is known that numbers belong to which went back: another one was never announced."""
         if epoch != case.doubts.pop(investigation_id, epoch):
             for finding in case.findings:
-                if finding.kind == "not_increasing":
+                if finding.kind in {"not_increasing", "no_position_message"}:
                     finding.kind, finding.clause = "unannounced_epoch", "RPL-7"
 
     # What sets the position besides
@@ -348,11 +352,24 @@ class Positions:
         peer.case.find(kind, text, peer.name, at)
         return replay is not None
 
+    def awaited(self, peer: Peer, position: Position, investigation_id: str, at: float) -> Debt | None:
+        """A `position` is due (RPL-6), if the store moved on since the connection was told of a gap."""
+        investigation = peer.case.investigations.get(investigation_id)
+        last = investigation.events[-1] if investigation and investigation.events else None
+        if last is None or not last.accepted or last.started <= position.gap_at:
+            return None
+        position.due = self._owe(peer, "no_position_message", values.show(investigation_id), at)
+        peer.case.doubts.setdefault(investigation_id, position.epoch)
+        return position.due
+
     def position(self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float) -> None:
         """Judge a `position` (RPL-6)."""
         if position is not None:
             peer.case.cases["RPL-6"] += 1
             self._moved(peer, position, message, at, "wrong_position")
+            if position.due is not None:
+                self._pay(position.due, "RPL-6")
+                position.due = None
 
     def gap(self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float) -> None:
         """What may have been missed is said: nothing before it is owed any more (RPL-7)."""
@@ -361,6 +378,10 @@ class Positions:
             position.last, position.updated, position.epoch = message["seq"], None, message["epoch"]
             position.tokens.append(Token(message["seq"], message["token"], position.epoch, at))
             self._told(position)
+            position.gap_at = at
+            if position.due is not None:
+                self._pay(position.due, "RPL-6")
+                position.due = None
         drop(peer, message["investigation_id"])
 
     def _told(self, position: Position) -> None:
