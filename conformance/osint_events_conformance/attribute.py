@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
+from osint_events_conformance.attribute_capabilities import EXPERIMENTS
 from osint_events_conformance.findings import PART_2, Finding
+from osint_events_conformance.ingredients import Made, Steps, mapped, without
 from osint_events_conformance.script import (
     Abort,
     Close,
@@ -86,11 +88,8 @@ SELF_EVIDENT = frozenset(
         "never_ended",
         *PART_2,
     }
-)
+) - {"no_welcome", "wrong_scope", "update_after_unsubscribed"}
 """Kinds that name their clause by themselves."""
-
-Steps = tuple[Step, ...]
-Made = Iterator[tuple[str, *tuple[Steps, ...]]]
 
 
 def _stalls(steps: Steps, _: Finding) -> Made:
@@ -101,10 +100,10 @@ def _malformed(steps: Steps, finding: Finding) -> Made:
     """What the sender suffers is ROB-2; what others suffer is ROB-1, unless its mere end does it too."""
     guilty = {step.conn for step in flat(steps) if isinstance(step, Say | Raw) and misbehaves(step)}
     if finding.conn in guilty:
-        yield "ROB-2", _without(steps, misbehaves)
+        yield "ROB-2", without(steps, misbehaves)
     elif guilty:
         yield "ROB-1", _ended_instead(steps, Close), _ended_instead(steps, Abort)
-    yield "ROB-1", _without(steps, lambda step: isinstance(step, Http))
+    yield "ROB-1", without(steps, lambda step: isinstance(step, Http))
 
 
 def _ended_instead(steps: Steps, end: type[Close | Abort]) -> Steps:
@@ -125,8 +124,8 @@ def _unknown(steps: Steps, _: Finding) -> Made:
         large = isinstance(step, Say) and step.role == "unknown" and len(step.data) > _LARGE
         return replace(step, data=b'{"type": "x-unknown"}') if isinstance(step, Say) and large else step
 
-    yield "ROB-4", _mapped(steps, small)
-    yield "ROB-3", _without(steps, lambda step: isinstance(step, Say) and step.role == "unknown")
+    yield "ROB-4", mapped(steps, small)
+    yield "ROB-3", without(steps, lambda step: isinstance(step, Say) and step.role == "unknown")
 
 
 def _texts(steps: Steps, _: Finding) -> Made:
@@ -144,8 +143,8 @@ def _texts(steps: Steps, _: Finding) -> Made:
             return replace(step, text=None)
         return step
 
-    yield "ROB-4", _mapped(steps, small)
-    yield "SUB-5", _mapped(steps, bare)
+    yield "ROB-4", mapped(steps, small)
+    yield "SUB-5", mapped(steps, bare)
 
 
 def _unknown_fields(text: str) -> bool:
@@ -239,23 +238,23 @@ def _client_ids(steps: Steps, finding: Finding) -> Made:
         return
     if len(set(ids)) < len(ids):
         clause = {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5")
-        yield clause, _mapped(steps, apart)
+        yield clause, mapped(steps, apart)
     elif not all(_PLAIN_CLIENT_ID.fullmatch(one) for one in ids):
-        yield "CONN-1", _mapped(steps, apart)
+        yield "CONN-1", mapped(steps, apart)
 
 
 def _ends(steps: Steps, finding: Finding) -> Made:
     """Connections that the script ends."""
     clause = _clause_of_ends(steps, finding)
     if clause:
-        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort))
+        yield clause, without(steps, lambda step: isinstance(step, Close | Abort))
 
 
 def _all_ends(steps: Steps, finding: Finding) -> Made:
     """Connections that the script ends, or makes the server end."""
     clause = _clause_of_ends(steps, finding)
     if clause:
-        yield clause, _without(steps, lambda step: isinstance(step, Close | Abort) or misbehaves(step))
+        yield clause, without(steps, lambda step: isinstance(step, Close | Abort) or misbehaves(step))
 
 
 def _clause_of_ends(steps: Steps, finding: Finding) -> str | None:
@@ -287,7 +286,7 @@ def _again(steps: Steps, finding: Finding) -> Made:
         seen.add(key)
         return known
 
-    yield "SUB-4", _without(steps, repeated)
+    yield "SUB-4", without(steps, repeated)
 
 
 def _at_once(steps: Steps, finding: Finding) -> Made:
@@ -305,12 +304,12 @@ def _at_once(steps: Steps, finding: Finding) -> Made:
 
 def _pings(steps: Steps, finding: Finding) -> Made:
     if finding.kind != "no_pong":
-        yield "CONN-3", _without(steps, lambda step: isinstance(step, Ping))
+        yield "CONN-3", without(steps, lambda step: isinstance(step, Ping))
 
 
 def _payloads(steps: Steps, finding: Finding) -> Made:
     if finding.kind in {"ended", "unreachable"}:
-        yield "EVT-1", _mapped(steps, _plain_payload)
+        yield "EVT-1", mapped(steps, _plain_payload)
 
 
 def _plain_payload(step: Step) -> Step:
@@ -318,6 +317,7 @@ def _plain_payload(step: Step) -> Step:
 
 
 _EXPERIMENTS: tuple[Callable[[Steps, Finding], Made], ...] = (
+    *EXPERIMENTS,
     _stalls,
     _ends,
     _client_ids,
@@ -336,34 +336,3 @@ _EXPERIMENTS: tuple[Callable[[Steps, Finding], Made], ...] = (
 
 _DISTURBANCES = (_stalls, _malformed)
 """What may delay others."""
-
-
-def _without(steps: Steps, drop: Callable[[Step], bool]) -> Steps:
-    kept: list[Step] = []
-    for step in steps:
-        if isinstance(step, Together):
-            inner = tuple(one for one in step.steps if not drop(one))
-            if inner:
-                kept.append(Together(inner))
-        elif not (drop(step) or (isinstance(step, Pieces) and drop(step.step))):
-            kept.append(step)
-    return tuple(kept)
-
-
-def _mapped(steps: Steps, change: Callable[[Step], Step]) -> Steps:
-    made: list[Step] = []
-    for step in steps:
-        match step:
-            case Together(inner):
-                made.append(Together(tuple(_inner(change(one)) for one in inner)))
-            case Pieces(inner_step, _, _):
-                changed = change(inner_step)
-                made.append(replace(step, step=changed) if isinstance(changed, Subscribe | Say) else step)
-            case _:
-                made.append(change(step))
-    return tuple(made)
-
-
-def _inner(step: Step) -> Subscribe | Say | Ping:
-    assert isinstance(step, Subscribe | Say | Ping)
-    return step

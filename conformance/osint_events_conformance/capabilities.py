@@ -14,7 +14,8 @@ from osint_events.features import FEATURES, TEMPORARY_ERRORS
 
 from osint_events_conformance import values
 from osint_events_conformance.positions import Owe, Pay, Position, Positions, Request, drop
-from osint_events_conformance.records import Debt, Event, Peer
+from osint_events_conformance.records import KEPT_TEXT, Case, Debt, Event, Peer
+from osint_events_conformance.wire import Text
 
 WHOLE = ("all",)
 _OF_REPLAY = frozenset({"seq", "prev", "token", "replayed", "epoch", "replay"})
@@ -67,6 +68,8 @@ class Talk:
     positions: dict[str, Position] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     """Investigations that were unsubscribed from and not subscribed to again."""
+    after_end: list[tuple[Event, Text]] = field(default_factory=list)
+    """Updates that came after `unsubscribed`, while nobody was subscribed."""
     pressure: str = "normal"
     limited: int = 0
     """Messages that were refused as too many."""
@@ -114,6 +117,8 @@ class Capabilities:
         self.offered: frozenset[str] | None = None
         """What the server grants who asks for everything; None while it is not known to know `hello`."""
         self.protocol = 1
+        self.welcome: Mapping[str, Any] = {}
+        """The welcome of who asks for everything."""
 
     # What the client does
 
@@ -195,6 +200,8 @@ class Capabilities:
         """Judge a message that is neither a confirmation nor an update."""
         talk = peer.talk
         assert talk is not None
+        if peer.leaving or peer.gone:
+            return  # nothing is owed any more, nor what was counted
         type_ = message["type"]
         if type_ == "welcome":
             self._welcomed(peer, talk, message, at)
@@ -211,6 +218,8 @@ class Capabilities:
         """Judge what a confirmation says beside the id."""
         talk, id_ = peer.talk, message["investigation_id"]
         assert talk is not None
+        if peer.leaving or peer.gone:
+            return
         if talk.features is None:
             if talk.debt is not None:
                 self._late_welcome(peer, talk, at)
@@ -232,8 +241,21 @@ class Capabilities:
         if not talk.uses("replay"):
             self._judge_not_granted(peer, message, at)
             return False
+        if message["investigation_id"] in talk.ended:
+            return False  # that it came at all is what is wrong
         position = talk.positions.get(message["investigation_id"])
         return self._positions.updated(peer, position, event, message, at)
+
+    def resolve(self, case: Case, peer: Peer, investigation_id: str) -> None:
+        """A connection was opened only to learn an investigation's epoch, where its numbers went back."""
+        position = peer.talk.positions.get(investigation_id) if peer.talk else None
+        if position is not None:
+            self._positions.resolve(case, investigation_id, position.epoch)
+
+    def awaiting(self, peer: Peer, investigation_id: str, at: float) -> Debt | None:
+        """The store moved on, and nothing was sent for a subscription: a `position` is due (RPL-6)."""
+        position = peer.talk.positions.get(investigation_id) if peer.talk else None
+        return None if position is None else self._positions.awaited(peer, position, investigation_id, at)
 
     def kind_of_loss(self, peer: Peer, investigation_id: str) -> str:
         """What it is when an event does not come that is published now."""
@@ -260,7 +282,12 @@ class Capabilities:
     def silent(self, peer: Peer) -> None:
         """A fence was passed: what came just before a close would be excused by it by now (ERR-1)."""
         talk = peer.talk
-        if talk is None or not peer.serves:
+        if talk is None:
+            return
+        for event, text in talk.after_end:
+            self._after_end(peer, event, text)
+        talk.after_end.clear()
+        if not peer.serves:
             return
         for at, code in talk.unasked_errors:
             text = f"error {code} was sent, but errors was not granted"
@@ -268,6 +295,20 @@ class Capabilities:
         talk.unasked_errors.clear()
 
     # Inside
+
+    def _after_end(self, peer: Peer, event: Event, text: Text) -> None:
+        """Judge an update that came after `unsubscribed`, when it is known who else got it."""
+        investigation = event.investigation
+        strangers = (
+            one for one in event.received if one is not peer and one not in investigation.subscriptions
+        )
+        ended = (one.talk is not None and investigation.id in one.talk.ended for one in strangers)
+        shown = f"an update of {values.show(investigation.id)}"
+        if all(ended):
+            kind, message = "update_after_unsubscribed", f"{shown} arrived after unsubscribed"
+        else:
+            kind, message = "broadcast_after_hello", f"{shown} was broadcast to a connection that said hello"
+        investigation.case.find(kind, message, peer.name, text.at, got=text.raw[:KEPT_TEXT])
 
     def _welcomed(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         case = peer.case
@@ -312,10 +353,10 @@ class Capabilities:
         position = talk.positions.get(id_)
         if position is not None and position.replay is not None:
             text = f"{message['type']} within a replay of the investigation"
-            peer.case.find("answered_in_replay", text, peer.name, at)
-            peer.debts.discard(position.replay.done)
-            position.replay = None
-            drop(peer, id_)
+            if self._positions.disturbed(peer, position, "answered_in_replay", text, at):
+                peer.debts.discard(position.replay.done)
+                position.replay = None
+                drop(peer, id_)
         return request
 
     def _judge_ref(self, peer: Peer, ref: str | None, message: Mapping[str, Any], at: float) -> None:

@@ -53,8 +53,8 @@ Exit status:
 
 # What reports and drawing need is no part of a replay: it runs what was recorded.
 _REPLAY_SETTINGS = (
-    "inject", "trigger_url", "trigger_command", "fallback", "timeout_scale", "header", "subprotocol",
-    "origin", "cacert", "cert", "key", "seed",
+    "inject", "trigger_url", "trigger_command", "restart_command", "fallback", "timeout_scale", "header",
+    "subprotocol", "origin", "cacert", "cert", "key", "seed",
 )  # fmt: skip
 
 _REPLAYED = ("fallback", "timeout_scale", "subprotocol", "origin")

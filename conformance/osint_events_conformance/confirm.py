@@ -128,6 +128,8 @@ class Confirmer:
                 kinds = [kind for kind in kinds if kind in _NEGOTIATION or kind not in PART_2]
             if not _OF_NUMBERS.isdisjoint(kinds):
                 kinds = [kind for kind in kinds if kind not in _BY_NUMBERS | _PRIMARY | _FOLLOWING]
+            if "wrong_token" in kinds:  # a replay that there should not be
+                kinds = [kind for kind in kinds if kind == "wrong_token" or kind not in _BY_NUMBERS]
             if not _MISSING.isdisjoint(kinds):
                 kinds = [kind for kind in kinds if kind != "wrong_prev"]
             for kind in kinds:

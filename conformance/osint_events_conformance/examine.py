@@ -75,7 +75,7 @@ class Examiner:
         clause, surely = finding.clause, True
         if script.mode == "long" and kind not in SELF_EVIDENT and await self._is_own(script, kind):
             clause = script.clause
-        if reproduced and reproduced == attempts and script.mode != "long":
+        if reproduced and reproduced == attempts and script.mode not in {"long", "last"}:
             small, smaller_case, smaller_finding = await self._reduce(script, case, finding)
             if is_peaceful(script) or await self._comes_back(small, kind):
                 script, case, finding = small, smaller_case, smaller_finding

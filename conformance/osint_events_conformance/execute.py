@@ -8,7 +8,7 @@ import json
 import random
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from osint_events_conformance.oracle import publishable
 from osint_events_conformance.pace import TICK, Pace, Ticker
 from osint_events_conformance.positions import Request, Token
 from osint_events_conformance.records import Case, Debt, Event, Peer
+from osint_events_conformance.restarts import RestartFailed
 from osint_events_conformance.triggers import Answer, Trigger
 from osint_events_conformance.wire import Ended, Endpoint, Link, Refused, Text, Unreachable
 
@@ -34,6 +35,9 @@ _CROWDED = 100
 _LONG_PAUSE = 5.0
 _LIFE_WITHIN = 10.0
 _LAST_TURNS = 10
+_LOOK = 0.05
+_RESTART_TURN = 0.25
+_RESTART_TURNS = 120
 _LATE = 6.0
 """Seconds that are waited to tell what is late from what is lost."""
 _BULKY = 2.0
@@ -117,6 +121,8 @@ class Executor:
         self._bystanders: _Running | None = None
         self._in_progress: set[_Running] = set()
         self._busy_retries = _BUSY_RETRIES
+        self.restart: Callable[[], Awaitable[None]] | None = None
+        """Restarts the server; raises `RestartFailed`."""
         self.hurry = asyncio.Event()
         """Set when the time is over: long pauses end."""
 
@@ -141,6 +147,12 @@ class Executor:
         await self._step(running, s.Connect("elsewhere", names.client("elsewhere")))
         await self._step(running, s.Subscribe("elsewhere", names.id("elsewhere")))
 
+    def stand_down(self) -> None:
+        """Let the bystanders go."""
+        if self._bystanders is not None:
+            self._hang_up(self._bystanders)
+            self._bystanders = None
+
     @property
     def bystanders(self) -> Case | None:
         """The case of the connections that stand by."""
@@ -148,8 +160,7 @@ class Executor:
 
     async def close(self) -> None:
         """End all that was started."""
-        if self._bystanders is not None:
-            self._hang_up(self._bystanders)
+        self.stand_down()
         await self.ticker.stop()
         for _ in range(_LAST_TURNS):
             if all(link.tcp_closed for link in self._left):
@@ -201,6 +212,7 @@ class Executor:
                         break
                 if not self._is_enough(running, sought):
                     await self._settle(running, last=True)
+                    await self._second_opinion(running)
         except TimeoutError:
             running.case.cut_short = True
         finally:
@@ -210,6 +222,18 @@ class Executor:
             await asyncio.gather(*running.publishes, return_exceptions=True)
             self._hang_up(running)
         return running.case
+
+    async def _second_opinion(self, running: _Running) -> None:
+        """Where an investigation's numbers went back, see whether it is still the same epoch (RPL-7)."""
+        names = Names(self._rng)
+        for number, investigation_id in enumerate(list(running.case.doubts)):
+            conn = f"epoch{number}"
+            steps: list[s.Step] = [s.Connect(conn, names.client(conn)), s.Hello(conn, ("replay",))]
+            for step in (*steps, s.Follow(conn, investigation_id)):
+                await self._step(running, step)
+            peer = running.peers.get(conn)
+            if peer is not None:
+                self.model.capabilities.resolve(running.case, peer, investigation_id)
 
     def _is_enough(self, running: _Running, sought: str | None) -> bool:
         """Whether what was found makes the rest superfluous."""
@@ -275,6 +299,10 @@ class Executor:
                 await self._resume(running, step)
             case s.Pause(seconds):
                 await self._pause(running, seconds)
+            case s.Restart():
+                await self._restart(running)
+            case s.Await():
+                await self._await(running, step)
             case s.Settle(fence=True):
                 await self._settle(running, last=False)
             case s.Settle():
@@ -296,6 +324,44 @@ class Executor:
             running.pausing = False
             return
         running.answered = running.case.cut_short = True
+
+    async def _restart(self, running: _Running) -> None:
+        """Restart the server, and wait until it serves again. Raises `RestartFailed`."""
+        if self.restart is None:
+            raise RestartFailed("nothing restarts the server; --restart-command does")
+        running.case.log(self.clock(), "server", "*", "is restarted")
+        running.case.restarted = True
+        for peer in running.case.peers:
+            if peer.serves:
+                self.model.leaving(peer, self.clock(), handshake=False)
+                self.leave(peer.link)
+        await self.restart()
+        for _ in range(_RESTART_TURNS):
+            try:
+                link = await Link.open(
+                    self.endpoint, Names(self._rng).client("up"), self.clock, within=_LIFE_WITHIN
+                )
+            except (Refused, Unreachable):
+                await asyncio.sleep(_RESTART_TURN)
+            else:
+                self.leave(link)
+                return
+        seconds = _RESTART_TURN * _RESTART_TURNS
+        raise RestartFailed(f"the server does not serve {seconds:.0f} s after its restart")
+
+    async def _await(self, running: _Running, step: s.Await) -> None:
+        """Wait longer than any deadline for something that the server sends by its own clock."""
+        peer = self._peer(running, step.conn)
+        judge, at = self.model.capabilities, self.clock()
+        due = [judge.awaiting(peer, one, at) for one in step.investigation_ids]
+        until = self.ticker.seconds + step.seconds
+        while any(debt in peer.debts for debt in due) and self.ticker.seconds < until:
+            running.changed.clear()
+            try:
+                async with asyncio.timeout(_LOOK):
+                    await running.changed.wait()
+            except TimeoutError:
+                pass
 
     def _peer(self, running: _Running, name: str) -> Peer:
         peer = running.peers[name]
@@ -619,7 +685,7 @@ class Executor:
         while not done():
             running.changed.clear()
             try:
-                async with asyncio.timeout(0.05):
+                async with asyncio.timeout(_LOOK):
                     await running.changed.wait()
             except TimeoutError:
                 pass

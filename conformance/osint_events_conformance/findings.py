@@ -73,6 +73,7 @@ BY_KIND: dict[str, tuple[str, Level]] = {
     "lost_at_hand_over": ("RPL-5", "MUST"),
     "answered_in_replay": ("RPL-5", "MUST"),
     "wrong_position": ("RPL-6", "MUST"),
+    "no_position_message": ("RPL-6", "MUST"),
     "no_gap": ("RPL-7", "MUST"),
     "unannounced_epoch": ("RPL-7", "MUST"),
     "epoch_kept": ("RPL-8", "MUST"),

@@ -534,6 +534,9 @@ class Model:
         got = text.raw[:KEPT_TEXT]
         if peer.talk is not None and peer.talk.features is not None:
             shown = f"an update of {values.show(investigation.id)}"
+            if investigation.id in peer.talk.ended and not verdicts.subscribers(event):
+                peer.talk.after_end.append((event, text))  # perhaps it is broadcast to everybody (NEG-5)
+                return
             if investigation.id in peer.talk.ended:
                 message = f"{shown} arrived after unsubscribed"
                 case.find("update_after_unsubscribed", message, peer.name, text.at, got=got)

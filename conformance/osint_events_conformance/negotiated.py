@@ -101,11 +101,10 @@ def _hellos(
             whole = message | {"features": asked} | extras.fields(_MOST_FIELDS, _FIELDS_OF_HELLO)
             hello = Hello(conn, tuple(asked), json.dumps(whole, ensure_ascii=False))
             follow = Follow(conn, n.id(), ref=message.get("ref"))
-            together = Together((hello, follow))
-            steps += [
-                Connect(conn, n.client(conn)),
-                *([together, Settle()] if number % 2 else [hello, follow]),
-            ]
+            said: list[Step] = [hello, follow]
+            if number % 2:
+                said = [Together((hello, follow)), Settle()]
+            steps += [Connect(conn, n.client(conn)), *said]
         yield n, "drawn hellos", [*steps, Publish(n.id(), event("task_started")), Publish(n.id(), event())]
 
 
@@ -247,7 +246,7 @@ class _World:
         """Connections that get tokens, ended ones too."""
         self.ids = [n.id(), n.id("1"), n.id("10")]
         self.published = self.connected = 0
-        self.makers: dict[str, Callable[[_Move], None]] = {
+        self.makers: dict[str, Callable[[_Move], object]] = {
             "connect": self.connect,
             "core": self.core,
             "follow": self.follow,

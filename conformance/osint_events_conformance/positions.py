@@ -10,7 +10,7 @@ from typing import Any
 from osint_events.scopes import is_in_scope
 
 from osint_events_conformance import values
-from osint_events_conformance.records import Debt, Event, Investigation, Peer
+from osint_events_conformance.records import Case, Debt, Event, Investigation, Peer
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
 """RFC 3986, 2.3: the characters that a URL never needs escaped (RPL-3)."""
@@ -58,7 +58,8 @@ class Replay:
     seen: int = 0
     grew: bool = False
     """Whether something was replayed that was published only after it was asked for."""
-    completed_at: float | None = None
+    early: list[tuple[str, str, float]] = field(default_factory=list)
+    """What came after the last replayed update and before `replay_complete`, if that does come: findings."""
 
 
 @dataclass(slots=True)
@@ -74,6 +75,12 @@ class Position:
     """The last replay that was completed."""
     tokens: list[Token] = field(default_factory=list)
     confirmed: Token | None = None
+    due: Debt | None = None
+    """The `position` that is owed since the store moved on (RPL-6)."""
+    gap_at: float = 0.0
+    """When the last `gap` came."""
+    no_gap: Debt | None = None
+    """The `gap` that is owed since another connection was told of another epoch (RPL-7)."""
 
 
 class Positions:
@@ -99,11 +106,29 @@ class Positions:
         seq, epoch = message["seq"], message["epoch"]
         position = positions.setdefault(request.investigation_id, Position(seq, epoch))
         position.last, position.epoch, position.updated = seq, epoch, None
+        self._told(position)
         position.confirmed = Token(seq, message["token"], epoch, at)
         position.tokens.append(position.confirmed)
         peer.case.cases["RPL-3"] += 1
+        self._judge_epoch(peer, position, request, at)
         if not self._begins_replay(peer, position, request, message, at):
             self._judge_head(peer, position, request, message, at)
+
+    def _judge_epoch(self, peer: Peer, position: Position, request: Request, at: float) -> None:
+        """Who is connected and holds another epoch must be told of it (RPL-7, RPL-8)."""
+        case, id_ = peer.case, request.investigation_id
+        investigation = case.investigations.get(id_)
+        if case.restarted:
+            case.cases["RPL-8"] += 1
+            if request.token is not None and request.token.epoch == position.epoch:
+                case.cases["RPL-9"] += 1
+        for other in investigation.subscriptions if investigation else ():
+            theirs = other.talk.positions.get(id_) if other.talk else None
+            if other is peer or theirs is None or not other.serves or other.stalled:
+                continue
+            case.cases["RPL-7"] += 1
+            if theirs.epoch != position.epoch and theirs.no_gap is None:
+                theirs.no_gap = self._owe(other, "no_gap", values.show(id_), at)
 
     def _begins_replay(
         self, peer: Peer, position: Position, request: Request, message: Mapping[str, Any], at: float
@@ -143,6 +168,7 @@ class Positions:
         if position.last != token.seq:
             text = f"a replay after seq {token.seq} is confirmed with seq {position.last}"
             case.find("wrong_replay", text, peer.name, at)
+            position.last = token.seq
         most = _limit(peer, "max_replay_events")
         if most is not None and message["replay"]["count"] > most:
             text = f"{message['replay']['count']} events are replayed, where at most {most} are"
@@ -188,7 +214,7 @@ class Positions:
         at: float,
     ) -> bool:
         """Judge an update's number and place; say whether that explains that it came again."""
-        if not self._is_whole(peer, message, at, ("seq", "prev", "token")) or position is None:
+        if position is None or not self._is_whole(peer, message, at, ("seq", "prev", "token")):
             return False
         seq, case = message["seq"], peer.case
         case.cases["RPL-1"] += 1
@@ -199,8 +225,10 @@ class Positions:
         replay = position.replay
         if (message.get("replayed") is True) is not (replay is not None):
             text = "a live update within a replay" if replay else "a replayed update outside a replay"
-            case.find("live_in_replay", f"{text}, seq {seq}", peer.name, at)
-        if replay is not None:
+            self.disturbed(peer, position, "live_in_replay", f"{text}, seq {seq}", at)
+            if replay is not None:
+                replay.grew = True
+        elif replay is not None:
             replay.seen += 1
             replay.grew = replay.grew or event is None or not _before(event, replay.request)
         explained = False
@@ -233,7 +261,7 @@ class Positions:
         elif event is not None and event.first_received is not None and self._is_old(position, event):
             case.find("wrong_replay", f"{text}, though nobody asked for a replay", peer.name, at)
         else:
-            case.find("not_increasing", text, peer.name, at)
+            self._not_increasing(peer, position, event, text, at)
         return True
 
     def _is_old(self, position: Position, event: Event) -> bool:
@@ -268,8 +296,24 @@ class Positions:
             before = event.done is not None and event.done < other.started
             if other.seq == seq or (after and other.seq > seq) or (before and other.seq < seq):
                 text = f"an event has seq {seq}, and one that was published {'earlier' if after else 'later'}"
-                peer.case.find("not_increasing", f"{text} {other.seq}", peer.name, at)
+                self._not_increasing(peer, position, event, f"{text} {other.seq}", at)
                 return
+
+    def _not_increasing(
+        self, peer: Peer, position: Position, event: Event | None, text: str, at: float
+    ) -> None:
+        """Numbers go back: within the epoch (RPL-1), unless a new one began unannounced (RPL-7)."""
+        case = event.investigation.case if event is not None else peer.case
+        case.find("epoch_kept" if case.restarted else "not_increasing", text, peer.name, at)
+        if event is not None:
+            case.doubts.setdefault(event.investigation.id, position.epoch)
+
+    def resolve(self, case: Case, investigation_id: str, epoch: object) -> None:
+        """The epoch is known that numbers belong to which went back: another one was never announced."""
+        if epoch != case.doubts.pop(investigation_id, epoch):
+            for finding in case.findings:
+                if finding.kind in {"not_increasing", "no_position_message"}:
+                    finding.kind, finding.clause = "unannounced_epoch", "RPL-7"
 
     # What sets the position besides
 
@@ -282,7 +326,9 @@ class Positions:
             case.find("wrong_replay", "replay_complete without a replay", peer.name, at)
             return None
         replay, position.replay = position.replay, None
-        position.handed_over, replay.completed_at = replay, at
+        position.handed_over = replay
+        for kind, text, when in replay.early:
+            case.find(kind, text, peer.name, when)
         self._pay(replay.done, "RPL-4")
         case.cases["RPL-5"] += 1
         case.progressed_at = at
@@ -294,11 +340,36 @@ class Positions:
         self._moved(peer, position, message, at, "wrong_hand_over" if replay.grew else "wrong_replay")
         return replay
 
+    def disturbed(self, peer: Peer, position: Position, kind: str, text: str, at: float) -> bool:
+        """Something came within a replay that has no place there; say whether the replay is cut short.
+
+        Where all was replayed already, perhaps `replay_complete` is what never comes.
+        """
+        replay = position.replay
+        if replay is not None and replay.seen == replay.count:
+            replay.early.append((kind, text, at))
+            return False
+        peer.case.find(kind, text, peer.name, at)
+        return replay is not None
+
+    def awaited(self, peer: Peer, position: Position, investigation_id: str, at: float) -> Debt | None:
+        """A `position` is due (RPL-6), if the store moved on since the connection was told of a gap."""
+        investigation = peer.case.investigations.get(investigation_id)
+        last = investigation.events[-1] if investigation and investigation.events else None
+        if last is None or not last.accepted or last.started <= position.gap_at:
+            return None
+        position.due = self._owe(peer, "no_position_message", values.show(investigation_id), at)
+        peer.case.doubts.setdefault(investigation_id, position.epoch)
+        return position.due
+
     def position(self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float) -> None:
         """Judge a `position` (RPL-6)."""
         if position is not None:
             peer.case.cases["RPL-6"] += 1
             self._moved(peer, position, message, at, "wrong_position")
+            if position.due is not None:
+                self._pay(position.due, "RPL-6")
+                position.due = None
 
     def gap(self, peer: Peer, position: Position | None, message: Mapping[str, Any], at: float) -> None:
         """What may have been missed is said: nothing before it is owed any more (RPL-7)."""
@@ -306,7 +377,18 @@ class Positions:
         if position is not None and self._is_whole(peer, message, at, ("epoch", "seq", "token")):
             position.last, position.updated, position.epoch = message["seq"], None, message["epoch"]
             position.tokens.append(Token(message["seq"], message["token"], position.epoch, at))
+            self._told(position)
+            position.gap_at = at
+            if position.due is not None:
+                self._pay(position.due, "RPL-6")
+                position.due = None
         drop(peer, message["investigation_id"])
+
+    def _told(self, position: Position) -> None:
+        """A connection is told of the epoch."""
+        if position.no_gap is not None:
+            self._pay(position.no_gap, "RPL-7")
+            position.no_gap = None
 
     def _moved(
         self, peer: Peer, position: Position, message: Mapping[str, Any], at: float, kind: str

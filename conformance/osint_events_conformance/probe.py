@@ -20,3 +20,4 @@ async def probe(executor: Executor, rng: random.Random) -> None:
     if talk is not None and talk.features is not None:
         capabilities = executor.model.capabilities
         capabilities.offered, capabilities.protocol = talk.features, talk.welcome["protocol"]
+        capabilities.welcome = talk.welcome

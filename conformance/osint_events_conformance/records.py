@@ -175,6 +175,8 @@ class Case:
         self.refused_payloads = 0
         self.restarted = False
         """Whether the server was restarted in it."""
+        self.doubts: dict[str, object] = {}
+        """Investigations whose numbers did not increase, and the epoch that they belonged to (RPL-7)."""
         self.cut_short = False
         """Whether its last steps were left out for want of time."""
         self.wire: list[WireEntry] = []

@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
+from osint_events import contract
+from osint_events.features import FEATURES
+
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.findings import Finding
 from osint_events_conformance.launch import trigger
@@ -16,6 +19,7 @@ from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.probe import probe
 from osint_events_conformance.records import Case
+from osint_events_conformance.restarts import RestartCommand, RestartFailed
 from osint_events_conformance.results import ExitStatus
 from osint_events_conformance.script import Hello, flat
 from osint_events_conformance.settings import Settings, flag
@@ -77,16 +81,21 @@ async def replay(trace: Trace, settings: Settings, rng: random.Random) -> Replay
         pace = Pace(settings.timeout_scale)
         model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
         executor = Executor(settings.endpoint(), hook, model, pace, rng)
+        if settings.restart_command is not None:
+            executor.restart = RestartCommand(settings.restart_command)
         try:
             await _reach(executor, rng)
             await executor.start()
             await executor.stand_by()
             if any(isinstance(step, Hello) for step in flat(trace.script.steps)):
                 await probe(executor, rng)
+                problem = _not_offered(trace, model.capabilities.offered)
+                if problem is not None:
+                    return Replayed(State.COULD_NOT_TEST, problem)
             return await _runs(executor, trace, rng)
         finally:
             await executor.close()
-    except (Unreachable, Refused, TriggerFailed) as error:
+    except (Unreachable, Refused, TriggerFailed, RestartFailed) as error:
         return Replayed(State.COULD_NOT_TEST, str(error))
     finally:
         await hook.close()
@@ -102,6 +111,14 @@ def _unsuitable(trace: Trace, *, can_emit: bool, chooses: bool) -> str | None:
     if had is None or (can_emit and (chooses or had != "inject")):
         return None
     return f"it was found with {flag(had)}: give one that reaches the server here"
+
+
+def _not_offered(trace: Trace, offered: frozenset[str] | None) -> str | None:
+    """Why a fault of Part 2 cannot show on this server, or None: what is silent is not mended."""
+    feature = next((one.feature for one in contract.clauses() if one.id == trace.header.clause), None)
+    if offered is None:
+        return "the server does not answer hello"
+    return f"the server does not offer {feature}" if feature in set(FEATURES) - offered else None
 
 
 async def _reach(executor: Executor, rng: random.Random) -> None:

@@ -33,6 +33,7 @@ from osint_events_conformance.progress import (
     Suspected,
 )
 from osint_events_conformance.records import Case
+from osint_events_conformance.restarts import RestartCommand, RestartFailed
 from osint_events_conformance.results import (
     NOT_TESTED,
     ClauseResult,
@@ -73,8 +74,13 @@ _PATIENT = 3600.0
 _UNREACHED = dict.fromkeys(
     ("EVT-2", "EVT-3", "EVT-4", "EVT-5"),
     "judged on events that the server writes itself: --trigger-url, --trigger-command or --observe",
-) | {"DEL-3": "whether a fallback is expected was not said: --fallback on|off"}
+) | {
+    "DEL-3": "whether a fallback is expected was not said: --fallback on|off",
+    "RPL-9": "no token of before the restart was good after it: the store keeps nothing over a restart",
+}
 """Why a clause has no case, where nothing else says so."""
+_BY_CASES = frozenset({"RPL-6", "RPL-9"})
+"""Clauses that a script need not reach: only what was judged counts."""
 _IDLE = 20.0
 """Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
 _CROWD = 12
@@ -132,6 +138,8 @@ class Run:
         self._model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
         self._model.observing = not trigger.can_emit
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
+        if settings.restart_command is not None:
+            self._executor.restart = RestartCommand(settings.restart_command)
         examiner = Examiner(self._executor, self._rng, self._time_left)
         self._confirmer = Confirmer(examiner, self._selected, self._time_left, progress)
         self._tally = _Tally()
@@ -142,6 +150,7 @@ class Run:
         self._keywords = KeywordCoverage()
         self._faults: list[BaseException] = []
         self._long: list[asyncio.Task[tuple[Script, Case]]] = []
+        self._last: list[Script] = []
         self._cut = False
         """Whether long scripts were ended early since they had shown enough."""
 
@@ -166,6 +175,7 @@ class Run:
                 await self._idle()
                 if self.settings.observe is not None:
                     await self._observe(self.settings.observe)
+                await self._restarts()
         except (CannotTest, TriggerFailed) as error:
             cannot = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not pass for a verdict
@@ -265,7 +275,14 @@ class Run:
         return None
 
     async def _coverage(self) -> None:
-        kit = Kit(self._rng, self.settings.fallback, self._pace.round_trip)
+        kit = Kit(
+            self._rng,
+            self.settings.fallback,
+            self._pace.round_trip,
+            self._model.capabilities.welcome,
+            self.settings.patient,
+            self.settings.restart_command is not None,
+        )
         scripts: list[Script] = []
         clauses = {clause.id: clause for clause in contract.clauses()}
         for check in suite.checks():
@@ -276,12 +293,17 @@ class Run:
             if check.needs_payload and not self._trigger.controls_payload:
                 self._reasons[check.clause] = "the trigger does not choose the payload; --inject does"
                 continue
+            if (reason := check.unless(kit)) is not None:
+                self._reasons[check.clause] = reason
+                continue
             made = list(check.scripts(kit))
             if not self._trigger.can_emit:
                 made = [script for script in made if not suite.publishes(script)]
                 if not made:
                     self._reasons[check.clause] = "nothing makes the server emit; --inject does"
             scripts += made
+        self._last = [script for script in scripts if script.mode == "last"]
+        scripts = [script for script in scripts if script.mode != "last"]
         # Whoever stalls comes first, since that takes long, and is left to it where it harms nobody. Of the
         # others first what is peaceful: what that suffers is nobody else's doing.
         peaceful = [script for script in scripts if is_peaceful(script)]
@@ -345,6 +367,19 @@ class Run:
         await self._confirmer.confirm("coverage", [(script, bystanders)])
         if self._model.seen_types["investigation_update"] == before:
             raise CannotTest(f"no event was seen within {seconds:g} s, and nothing makes the server emit one")
+
+    async def _restarts(self) -> None:
+        """Run what restarts the server, one script after the other, when nothing else needs it any more."""
+        if not self._last or (self._broken and not self.settings.patient) or self._time_left() <= 0:
+            return
+        self._executor.stand_down()
+        before = time.monotonic()
+        try:
+            runs = [(script, await self._executor.run(script)) for script in self._last]
+            self._count("coverage", runs, time.monotonic() - before)
+            await self._confirmer.confirm("coverage", runs)
+        except RestartFailed as error:
+            self._partly |= dict.fromkeys((script.clause for script in self._last), str(error))
 
     def _begin_long(self, scripts: list[Script]) -> None:
         long = (script for script in scripts if script.mode == "long")
@@ -428,7 +463,7 @@ class Run:
         before = counts.total()
         for script, case in runs:
             counts.update(case.cases)
-            if case.cases and not case.cut_short:
+            if case.cases and not case.cut_short and script.clause not in _BY_CASES:
                 counts[script.clause] += 1
             self._tally.refused_payloads += case.refused_payloads
         result = self._phase_result(phase)

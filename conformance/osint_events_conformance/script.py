@@ -260,6 +260,13 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """Run the user's command that restarts the server, and wait until it serves. All connections end."""
+
+    kind: ClassVar[str] = "restart"
+
+
+@dataclass(frozen=True, slots=True)
 class Stall:
     """Stop reading from the socket. What others get must not change (ROB-5)."""
 
@@ -279,6 +286,16 @@ class Resume:
     conn: str
     answers: bool = False
     must_have_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Wait for a `position` of each of some investigations that is due within `seconds` (RPL-6)."""
+
+    kind: ClassVar[str] = "await"
+    conn: str
+    investigation_ids: tuple[str, ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +327,8 @@ Step = (
     | Publish
     | Close
     | Abort
+    | Restart
+    | Await
     | Stall
     | Resume
     | Pause
@@ -320,7 +339,7 @@ _KINDS: dict[str, type[Step]] = {
     for step in (
         Connect, Hello, Follow, Unfollow, AppPing, Mistake,
         Subscribe, Say, Ping, Together, Pieces, Raw, Http, Publish, Close, Abort, Stall, Resume,
-        Pause, Settle,
+        Pause, Settle, Restart, Await,
     )
 }  # fmt: skip
 
@@ -329,7 +348,8 @@ _KINDS: dict[str, type[Step]] = {
 class Script:
     """One scenario. `clause` is what it was written for, `check` who wrote it.
 
-    `mode`: `beside` others; `alone` for tight timing; `long` ones run beside the later phases.
+    `mode`: `beside` others; `alone` for tight timing; `long` ones run beside the later phases; `last` ones
+    when nothing else is tested any more.
     `salts` are the parts of its ids that make them unique (see `names`).
     """
 
@@ -337,7 +357,7 @@ class Script:
     steps: tuple[Step, ...]
     clause: str
     check: str = ""
-    mode: Literal["beside", "alone", "long"] = "beside"
+    mode: Literal["beside", "alone", "long", "last"] = "beside"
     salts: tuple[str, str] = ("", "")
 
     def with_steps(self, steps: Iterable[Step]) -> Script:
@@ -352,7 +372,7 @@ def connections(step: Step) -> tuple[str, ...]:
             return tuple(dict.fromkeys(inner.conn for inner in steps))
         case Pieces(inner, _, _):
             return (inner.conn,)
-        case Publish() | Pause() | Settle() | Http():
+        case Publish() | Pause() | Settle() | Http() | Restart():
             return ()
         case _:
             return (step.conn,)
@@ -365,7 +385,9 @@ def misbehaves(step: Step) -> bool:
 
 def is_peaceful(script: Script) -> bool:
     """Whether nothing in the script could be an excuse to disturb others (ROB-1, ROB-5)."""
-    return not any(isinstance(step, Stall | Http) or misbehaves(step) for step in flat(script.steps))
+    return not any(
+        isinstance(step, Stall | Http | Restart) or misbehaves(step) for step in flat(script.steps)
+    )
 
 
 def flat(steps: Iterable[Step]) -> Iterable[Step]:

@@ -71,6 +71,9 @@ class Settings(BaseModel):
     observe: float | None = Field(
         None, gt=0, description="No trigger: judge what arrives by itself within so many seconds."
     )
+    restart_command: str | None = Field(
+        None, description="Command that restarts the server, so that RPL-8 and RPL-9 can be tested."
+    )
     fallback: Literal["on", "off", "any"] = Field(
         "any", description="Whether events without subscribers are expected at all connections (DEL-3)."
     )
@@ -133,6 +136,13 @@ class Settings(BaseModel):
         if value is not None:
             _has_placeholder(value)
             shlex.split(value)  # its ValueError says what is wrong: no closing quotation
+        return value
+
+    @field_validator("restart_command")
+    @classmethod
+    def _check_restart_command(cls, value: str | None) -> str | None:
+        if value is not None and not shlex.split(value):  # its ValueError says what is wrong
+            raise ValueError("it is empty")
         return value
 
     @field_validator("header")

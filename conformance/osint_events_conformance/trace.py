@@ -46,7 +46,7 @@ class Header(BaseModel):
     attempts: int
     title: str
     check: str
-    mode: Literal["beside", "alone", "long"]
+    mode: Literal["beside", "alone", "long", "last"]
     salts: tuple[str, str]
     settings: dict[str, Any]
 

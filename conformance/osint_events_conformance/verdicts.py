@@ -140,6 +140,8 @@ _NEVER_CAME = {
     "no_app_pong": "ping {} was not answered by pong",
     "not_unsubscribed": "no answer to unsubscribe_investigation of {}",
     "no_replay_complete": "no replay_complete for {}",
+    "no_position_message": "no position of {}, though the store moved on and nothing was sent for it",
+    "no_gap": "a new epoch of {} was told to another connection, and no gap to this one",
     "no_error": "no error for a message that is not to be carried out ({})",
 }
 

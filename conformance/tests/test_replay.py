@@ -109,6 +109,22 @@ def test_what_could_not_show_is_not_fixed(
     assert result.output.splitlines()[-1].startswith(f"COULD NOT TEST: DEL-1 MUST: {said}")
 
 
+def test_a_fault_of_a_capability_is_not_fixed_where_the_server_does_not_offer_it(
+    tmp_path: Path, correct: ZooServer, serve: Serve, command: Command
+) -> None:
+    hello = {"step": "hello", "conn": "a", "features": ["replay"]}
+    follow = {"step": "follow", "conn": "a", "investigation_id": "inv-qabcdez", "ref": "r"}
+    header = {**HEADER, "clause": "RPL-1", "kind": "not_increasing"}
+    path = write(tmp_path / "t.ndjson", header, SCRIPT[0], hello, follow)
+    without = command("replay", str(path), correct.url, correct.inject)
+    assert without.exit_code == 3, without.output
+    assert "the server does not answer hello" in without.output
+    capable = serve("--capable")
+    assert command("replay", str(path), capable.url, capable.inject).exit_code == 0
+    other = serve("--oddity", "offers-scopes-only")
+    assert "the server does not offer replay" in command("replay", str(path), other.url, other.inject).output
+
+
 def test_a_server_that_is_gone_could_not_be_tested(recorded: Path, command: Command) -> None:
     result = command("replay", str(recorded))
     assert result.exit_code == 3

@@ -12,6 +12,7 @@ from measures import (
     AIOHTTP,
     AIOHTTP_DEFLATED,
     BARE_C,
+    BUSY,
     DEFLATED,
     DRAIN_IS_IDLE,
     FASTAPI,
@@ -110,9 +111,25 @@ def lines(samples: Samples) -> Iterator[str]:
             for figure in figures:
                 values = samples.values.get((measure, server, figure))
                 cells.append(f"{Value.of(values)!s:>26}" if values else " " * 26)
-            idle = samples.values.get((measure, server, "idle"))
-            busy = idle is not None and statistics.median(idle) < DRAIN_IS_IDLE
-            yield f"{server:<28}" + "".join(cells) + ("   the drain was never idle" if busy else "")
+            yield f"{server:<28}" + "".join(cells) + _doubt(samples, measure, server)
+
+
+def busy_share(samples: Samples) -> float:
+    """Return how many of all figures were measured while the machine was busy, from 0 to 1."""
+    shares = [value for key, values in samples.values.items() if key[2] == "waited" for value in values]
+    return sum(share > BUSY for share in shares) / len(shares) if shares else 0.0
+
+
+def _doubt(samples: Samples, measure: str, server: str) -> str:
+    """Say what speaks against a row."""
+    found = ""
+    idle = samples.values.get((measure, server, "idle"))
+    if idle and statistics.median(idle) < DRAIN_IS_IDLE:
+        found += "  the drain was never idle"
+    waited = samples.values.get((measure, server, "waited"))
+    if waited and statistics.median(waited) > BUSY:
+        found += f"  no processor for {statistics.median(waited):.0%} of the time"
+    return found
 
 
 def series(samples: Samples, figure: str) -> dict[str, list[tuple[float, float]]]:
@@ -262,15 +279,27 @@ AIMS = (
     ),
 )
 
-INGEST = tuple(
-    (
-        f"ingest {text}: events/s, times FastAPI with pydantic",
-        ratio(
-            (f"ingest {kind}", REFERENCE.name, "events_per_second"),
-            (f"ingest {kind}", FASTAPI_INGEST.name, "events_per_second"),
-        ),
-    )
-    for kind, text in (("single", "one a request"), ("ndjson", "100 a request"))
+COMPARED = (
+    *(
+        (
+            f"ingest {text}: CPU per event, times FastAPI's with pydantic",
+            ratio(
+                (f"ingest {kind}", REFERENCE.name, "cpu_us_per_event"),
+                (f"ingest {kind}", FASTAPI_INGEST.name, "cpu_us_per_event"),
+            ),
+        )
+        for kind, text in (("single", "one a request"), ("ndjson", "100 a request"))
+    ),
+    *(
+        (
+            f"one event at a time: CPU per delivery, times that of {peer.name}",
+            ratio(
+                ("single", REFERENCE.name, "cpu_us_per_delivery"),
+                ("single", peer.name, "cpu_us_per_delivery"),
+            ),
+        )
+        for peer in (BARE_C, AIOHTTP, WEBSOCKETS, FASTAPI)
+    ),
 )
 """Ratios that there is no aim for."""
 
@@ -286,7 +315,7 @@ _TITLES = {
     "kilobytes_per_connection": "kB/connection",
     "handshakes_per_second": "handshakes/s",
 }
-_HIDDEN = {"idle"}
+_HIDDEN = {"idle", "waited"}
 _WHOLE = 100
 _THOUSANDS = 100_000
 

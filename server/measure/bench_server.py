@@ -33,7 +33,7 @@ QUICK = ("fan-out", "offered", "compression", "replay", "ingest")
 @click.command()
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1), help="Rounds at most.")
 @click.option(
-    "--seconds", default=0.5, show_default=True, type=click.FloatRange(min=0.1), help="Length of a phase."
+    "--seconds", default=0.4, show_default=True, type=click.FloatRange(min=0.1), help="Length of a phase."
 )
 @click.option(
     "--receivers",
@@ -41,6 +41,9 @@ QUICK = ("fan-out", "offered", "compression", "replay", "ingest")
     show_default=True,
     type=click.IntRange(min=1, max=1000),
     help="Receivers of an event; up to ten times as many connections are made. The aims are for the default.",
+)
+@click.option(
+    "--minutes", default=4.5, show_default=True, help="After which no part is begun; figures are of what was."
 )
 @click.option("--quick", is_flag=True, help="One short round of the parts that take little time.")
 @click.option(
@@ -54,6 +57,7 @@ def main(
     rounds: int,
     seconds: float,
     receivers: int,
+    minutes: float,
     quick: bool,
     only: Sequence[str],
     strict: bool,
@@ -62,7 +66,7 @@ def main(
 ) -> None:
     """Measure the reference server beside its peers."""
     if quick:
-        rounds, seconds = 1, min(seconds, 0.3)
+        rounds, seconds, minutes = 1, min(seconds, 0.3), min(minutes, 0.75)
     names = only or (QUICK if quick else [measure.name for measure in MEASURES])
     began = time.monotonic()
     try:
@@ -70,24 +74,16 @@ def main(
         drain_program()
         with ExitStack() as stack:
             bench = Bench(receivers, seconds, stack, lambda text: click.echo(text, err=True))
-            _run(bench, [one for one in MEASURES if one.name in names], rounds)
-    except (Unavailable, Failed) as problem:
-        click.echo(f"could not measure: {problem}", err=True)
+            _run(bench, [one for one in MEASURES if one.name in names], rounds, began + minutes * 60)
+    except Unavailable as missing:
+        click.echo(f"could not measure: {missing}", err=True)
         sys.exit(3)
     samples, skipped = bench.samples, bench.skipped
-    for line in aims.lines(samples):
-        click.echo(line)
+    if not samples.values:
+        click.echo("could not measure anything", err=True)
+        sys.exit(3)
     judged = list(aims.judge(samples))
-    click.echo("")
-    for one in judged:
-        sign = ">=" if one.aim.at_least else "<="
-        click.echo(
-            f"aim {one.aim.number} {'met   ' if one.is_met else 'missed'} {one.aim.text}: "
-            f"{one.value}, aim {sign} {one.aim.bound:.3g}"
-        )
-    for text, ratio in aims.INGEST:
-        if values := ratio(samples):
-            click.echo(f"             {text}: {aims.Value.of(values)}")
+    _tell(samples, judged)
     took = time.monotonic() - began
     click.echo(f"\nmedians, with the least and the greatest, of {rounds} rounds at most; {took:.0f} s")
     if file is not None:
@@ -100,13 +96,43 @@ def main(
         sys.exit(1)
 
 
-def _run(bench: Bench, measures: Sequence[Measure], rounds: int) -> None:
+def _tell(samples: Samples, judged: Sequence[aims.Judged]) -> None:
+    for line in aims.lines(samples):
+        click.echo(line)
+    click.echo("")
+    for one in judged:
+        sign = ">=" if one.aim.at_least else "<="
+        click.echo(
+            f"aim {one.aim.number} {'met   ' if one.is_met else 'missed'} {one.aim.text}: "
+            f"{one.value}, aim {sign} {one.aim.bound:.3g}"
+        )
+    for text, ratio in aims.COMPARED:
+        if values := ratio(samples):
+            click.echo(f"beside the aims: {text}: {aims.Value.of(values)}")
+    if share := aims.busy_share(samples):
+        click.echo(
+            f"{share:.0%} of this was measured while others used the processors: repeat it on a quiet machine"
+        )
+
+
+def _run(bench: Bench, measures: Sequence[Measure], rounds: int, until: float) -> None:
+    """Measure round by round, until told to stop or out of time: what there is then is told."""
     for number in range(rounds):
         for measure in measures:
-            if number < measure.rounds:
-                began = time.monotonic()
+            if number >= measure.rounds:
+                continue
+            began = time.monotonic()
+            if began >= until:
+                bench.tell(f"out of time: round {number + 1} ends before {measure.name}")
+                return
+            try:
                 measure.run(bench)
-                bench.tell(f"round {number + 1}, {measure.name}: {time.monotonic() - began:.1f} s")
+            except Failed as failed:
+                bench.tell(f"round {number + 1}, {measure.name}: {failed}")
+            except KeyboardInterrupt:
+                bench.tell("interrupted")
+                return
+            bench.tell(f"round {number + 1}, {measure.name}: {time.monotonic() - began:.1f} s")
 
 
 def _allow_files(count: int) -> None:
@@ -126,6 +152,7 @@ def _document(
         "python": platform.python_version(),
         "system": platform.platform(),
         "seconds": round(took, 1),
+        "busy_share": round(aims.busy_share(samples), 3),
         "skipped": skipped,
         "aims": [
             {

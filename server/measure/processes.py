@@ -22,7 +22,7 @@ from typing import IO, Any
 HERE = Path(__file__).resolve().parent
 BUILT = Path(tempfile.gettempdir()) / f"osint-events-bench-{os.getuid()}"
 START_SECONDS = 20.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 2.0
 HELLO = json.dumps(
     {
         "type": "hello",

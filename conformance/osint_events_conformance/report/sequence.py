@@ -15,7 +15,23 @@ from osint_events_conformance.results import ConfirmedFinding
 Direction = Literal["sent", "received", "act", "absent"]
 _DIRECTIONS: dict[str, Direction] = {">": "sent", "<": "received", "*": "act"}
 
-ABSENCES = frozenset({"unconfirmed", "lost", "fallback_lost", "no_pong", "unfinished_close", "never_ended"})
+ABSENCES = frozenset(
+    {
+        "unconfirmed",
+        "lost",
+        "fallback_lost",
+        "no_pong",
+        "unfinished_close",
+        "never_ended",
+        "no_welcome",
+        "no_app_pong",
+        "not_unsubscribed",
+        "not_replayed",
+        "lost_at_hand_over",
+        "no_replay_complete",
+        "no_error",
+    }
+)
 """Kinds of finding whose fault is that something never came: no entry of the log stands for it."""
 
 PUBLISHER = "publisher"
@@ -160,6 +176,8 @@ class _Causes:
         value = parsed(entry.text)
         if isinstance(value, dict) and isinstance(name := value.get("investigation_id"), str):
             return name == self._id or json.dumps(name) in self._message
+        if isinstance(value, dict) and value.get("type") in {"hello", "ping"}:
+            return value["type"] == "hello" or json.dumps(value.get("id")) in self._message
         return entry.text.startswith("Ping 0x") and entry.text.removeprefix("Ping ") in self._message.split()
 
 
@@ -171,7 +189,7 @@ def parsed(text: str | None) -> Any:
         return None
 
 
-def _gist(text: str) -> str:
+def _gist(text: str) -> str:  # noqa: PLR0911 - a message type is an arm
     """What a message or a publish is, in a few words."""
     published = _PUBLISH.match(text)
     if published:
@@ -182,11 +200,19 @@ def _gist(text: str) -> str:
     name = f" {clip(json.dumps(value['investigation_id']), _ID)}" if "investigation_id" in value else ""
     match value["type"]:
         case "subscribe_investigation":
-            return f"subscribe{name}"
+            parts = [one for one in ("scope", "replay_token") if one in value]
+            return f"subscribe{name}{' with ' * bool(parts)}{', '.join(parts)}"
+        case "unsubscribe_investigation":
+            return f"unsubscribe{name}"
         case "subscription_confirmed":
             return f"confirmed{name}"
         case "investigation_update":
-            return f"update{name} {_about(value.get('data'), '')}".rstrip()
+            kind = "replayed" if value.get("replayed") is True else "update"
+            return f"{kind}{name} {_about(value.get('data'), '')}".rstrip()
+        case "hello" | "welcome" if isinstance(features := value.get("features"), list):
+            return f"{value['type']} {', '.join(map(str, features))}".rstrip()
+        case "error":
+            return f"error {value.get('code')}"
         case other:
             return f"{other}{name}"
 

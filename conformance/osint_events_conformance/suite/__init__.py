@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import random
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from osint_events_conformance.model import Fallback
 from osint_events_conformance.names import Names
 from osint_events_conformance.script import Connect, Hello, Publish, Script, Settle, Step, Subscribe, flat
 
 _SECTIONS = ("connection", "subscribing", "robustness", "slow", "events", "delivery")
-_PART_2 = ("negotiation", "replay", "scopes")
+_PART_2 = ("negotiation", "replay", "positions", "restarting", "scopes")
 """The sections of Part 2, for servers that answer `hello`."""
+
+
+_LONGEST_WAIT = 12.0
+"""Seconds that a check may wait beside the others without --patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,33 @@ class Kit:
     fallback: Fallback
     round_trip: float = 0.001
     """Seconds that a subscribe takes to be confirmed."""
+    welcome: Mapping[str, Any] = field(default_factory=dict)
+    """What the server told who asked for every feature; empty where it knows only Part 1."""
+    patient: bool = False
+    can_restart: bool = False
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The features that the server has."""
+        return frozenset(self.welcome.get("features", ()))
+
+    @property
+    def interval(self) -> float:
+        """Seconds of silence after which a heartbeat is due (HB-2); endless where none was told."""
+        return float(self.welcome.get("heartbeat", {}).get("interval_ms", math.inf)) / 1000
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the server waits for a sign of life after that (HB-2)."""
+        return float(self.welcome.get("heartbeat", {}).get("timeout_ms", math.inf)) / 1000
+
+    def too_long(self, seconds: float) -> str | None:
+        """Why a check that waits so long is left out, if it is."""
+        if not math.isfinite(seconds):
+            return "the server tells no heartbeat times to wait for"
+        if seconds <= _LONGEST_WAIT or self.patient:
+            return None
+        return f"it takes {seconds:.0f} s of waiting, by the server's own times: --patient waits"
 
     def names(self) -> Names:
         """Fresh ids for one script."""
@@ -48,6 +81,8 @@ class Check:
     about: str
     needs_payload: bool
     mode: str
+    unless: Callable[[Kit], str | None]
+    """Why the check is left out with this server, if it is."""
     build: Callable[[Kit], Iterator[Scenario]]
 
     def scripts(self, kit: Kit) -> Iterator[Script]:
@@ -59,6 +94,8 @@ class Check:
                     yield replace(script, mode="alone")
                 case "long":
                     yield replace(script, mode="long")
+                case "last":
+                    yield replace(script, mode="last")
                 case _:
                     yield script
 
@@ -66,17 +103,26 @@ class Check:
 _checks: list[Check] = []
 
 
+def _never(_: Kit) -> None:
+    """Leave it out nowhere."""
+
+
 def check(
-    clause: str, *, needs_payload: bool = False, mode: str = "beside"
+    clause: str,
+    *,
+    needs_payload: bool = False,
+    mode: str = "beside",
+    unless: Callable[[Kit], str | None] = _never,
 ) -> Callable[[Callable[[Kit], Iterator[Scenario]]], Callable[[Kit], Iterator[Scenario]]]:
     """Register a check of `clause`.
 
-    `needs_payload`: it means something only if the trigger emits exactly what it is given.
+    `needs_payload`: it means something only if the trigger emits exactly what it is given. `unless` gives
+    the reason where it cannot be carried out with a server.
     """
 
     def register(build: Callable[[Kit], Iterator[Scenario]]) -> Callable[[Kit], Iterator[Scenario]]:
         about = (build.__doc__ or "").strip().partition("\n")[0]
-        _checks.append(Check(build.__name__, clause, about, needs_payload, mode, build))
+        _checks.append(Check(build.__name__, clause, about, needs_payload, mode, unless, build))
         return build
 
     return register

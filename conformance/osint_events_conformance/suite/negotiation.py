@@ -113,7 +113,21 @@ def what_is_unknown_in_a_hello_is_ignored(kit: Kit) -> Iterator[Scenario]:
 @check("NEG-4")
 def a_ref_is_echoed(kit: Kit) -> Iterator[Scenario]:
     """Empty, of 64 characters, of any characters, the same twice, and never one that was not sent."""
-    refs = ["", "0", " x ", "é", "e\u0301", "😀" * 64, "x" * 64, '"\\', "null", "\u0000", "1.0", "a\nb"]
+    refs = [
+        "",
+        "0",
+        "007",
+        " x ",
+        "é",
+        "e\u0301",
+        "😀" * 64,
+        "x" * 64,
+        '"\\',
+        "null",
+        "\u0000",
+        "1.0",
+        "a\nb",
+    ]
     n = kit.names()
     steps: list[Step] = greeted("a", n.client(), *FEATURES)
     for number, ref in enumerate(refs):

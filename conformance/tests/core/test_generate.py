@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 from hypothesis import strategies as st
 from osint_events import contract
-from osint_events_conformance import generate
+from osint_events.features import FEATURES
+from osint_events_conformance import generate, negotiated
 from osint_events_conformance import script as s
 from osint_events_conformance.suite import Kit, publishes
 
@@ -185,3 +186,74 @@ def test_a_message_can_be_changed_down_to_nothing() -> None:
     changed = [generate._mutated(b"{}", random.Random(seed)) for seed in range(2000)]
     assert b"" in changed
     assert len(set(changed)) > 500
+
+
+@cache
+def negotiated_fuzz(*offered: str) -> tuple[s.Script, ...]:
+    return tuple(negotiated.fuzz(Kit(random.Random(1), "any"), EXAMPLES * 2, offered))
+
+
+@cache
+def negotiated_scenarios(*offered: str) -> tuple[s.Script, ...]:
+    return tuple(negotiated.scenarios(Kit(random.Random(1), "any"), 24, offered))
+
+
+def _steps(scripts: tuple[s.Script, ...]) -> list[s.Step]:
+    return [step for script in scripts for step in s.flat(script.steps)]
+
+
+def test_negotiated_messages_and_scenarios_are_the_same_for_the_same_seed() -> None:
+    again = tuple(negotiated.fuzz(Kit(random.Random(1), "any"), EXAMPLES * 2, FEATURES))
+    assert again == negotiated_fuzz(*FEATURES)
+    assert tuple(negotiated.scenarios(Kit(random.Random(1), "any"), 24, FEATURES)) == negotiated_scenarios(
+        *FEATURES
+    )
+    assert list(negotiated.fuzz(Kit(random.Random(1), "any"), 0, FEATURES)) == []
+    assert list(negotiated.scenarios(Kit(random.Random(1), "any"), 0, FEATURES)) == []
+
+
+def test_drawn_hellos_are_valid_and_say_what_they_ask_for() -> None:
+    validator = _validator("hello")
+    hellos = [step for step in _steps(negotiated_fuzz(*FEATURES)) if isinstance(step, s.Hello)]
+    assert any(step.text for step in hellos)
+    for step in hellos:
+        message = json.loads(step.payload())
+        assert validator.is_valid(message)
+        assert tuple(message["features"]) == step.features
+
+
+def test_what_is_drawn_as_a_mistake_breaks_its_schema() -> None:
+    names = {"subscribe_investigation": "negotiated_subscribe_investigation"}
+    mistakes = [step for step in _steps(negotiated_fuzz(*FEATURES)) if isinstance(step, s.Mistake)]
+    assert mistakes
+    for step in mistakes:
+        message = json.loads(step.text)
+        assert not _validator(names.get(message["type"], message["type"])).is_valid(message), step.text
+
+
+def test_broken_hellos_break_their_schema() -> None:
+    said = [step for step in _steps(negotiated_fuzz(*FEATURES)) if isinstance(step, s.Say)]
+    assert said
+    assert not any(_validator("hello").is_valid(json.loads(step.data)) for step in said)
+
+
+def test_only_what_is_offered_is_drawn() -> None:
+    steps = [*_steps(negotiated_fuzz("scopes")), *_steps(negotiated_scenarios("scopes"))]
+    assert not any(isinstance(step, s.Unfollow | s.AppPing) for step in steps)
+    drawn = negotiated_scenarios("scopes")
+    assert not any(step.token for step in _steps(drawn) if isinstance(step, s.Follow))
+
+
+def test_drawn_scenarios_resume_switch_and_leave() -> None:
+    steps = _steps(negotiated_scenarios(*FEATURES))
+    follows = [step for step in steps if isinstance(step, s.Follow)]
+    assert any(step.token for step in follows)
+    assert any(step.token and "/" in step.token for step in follows)
+    assert any(step.scope for step in follows)
+    assert {type(step) for step in steps} >= {s.Abort, s.Close, s.Unfollow, s.Publish, s.Settle}
+
+
+def test_negotiated_scripts_can_be_written_to_a_trace_and_read_again() -> None:
+    for script in (*negotiated_fuzz(*FEATURES), *negotiated_scenarios(*FEATURES)):
+        made = json.loads(json.dumps([s.to_json(step) for step in script.steps]))
+        assert tuple(s.from_json(one) for one in made) == script.steps

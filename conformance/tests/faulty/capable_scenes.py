@@ -529,7 +529,7 @@ async def sends_positions(world: World) -> bool:
         await talk.subscribed(investigation_id, scope=["tasks"])
     for number in (1, 2):
         world.burst(("i", SUMMARY), ("j", SUMMARY))
-        await talk.gets("position", 2 * number, 0.6)
+        await talk.gets("position", 2 * number, max(0.6, world.patience))
     seqs = sorted((m["investigation_id"], m["seq"]) for m in talk.of("position"))
     return seqs == [("i", 1), ("i", 2), ("j", 1), ("j", 2)]
 

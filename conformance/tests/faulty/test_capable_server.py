@@ -122,7 +122,9 @@ async def _broken(name: str, server: type[CapableServer], exempt: set[str]) -> l
 
     outcomes = await asyncio.gather(*map(kept, clauses))
     assert outcomes
-    return [clause for clause, outcome in zip(clauses, outcomes, strict=True) if not outcome]
+    suspects = [clause for clause, outcome in zip(clauses, outcomes, strict=True) if not outcome]
+    # Scenes with a short heartbeat can disturb one another: a suspect is tried once more, alone.
+    return [clause for clause in suspects if not await kept(clause)]
 
 
 async def test_the_capable_server_keeps_every_promise() -> None:

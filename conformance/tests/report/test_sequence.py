@@ -154,3 +154,26 @@ def test_a_drawing_holds_all_that_is_in_it(make_finding: Any) -> None:
     assert all(0 < lane.x < drawn.width for lane in drawn.lanes)
     heights = [item.y for item in drawn.items]
     assert heights == sorted(set(heights))
+
+
+@pytest.mark.parametrize(
+    ("text", "gist"),
+    [
+        ('{"type": "hello", "protocol": 1, "features": ["replay", "flow"]}', "hello replay, flow"),
+        ('{"type": "welcome", "protocol": 1, "features": []}', "welcome"),
+        ('{"type": "unsubscribe_investigation", "investigation_id": "x"}', 'unsubscribe "x"'),
+        ('{"type": "error", "code": "invalid_scope"}', "error invalid_scope"),
+        ('{"type": "ping", "id": "s1"}', "ping"),
+    ],
+)
+def test_messages_of_part_2_are_told_in_a_few_words(make_finding: Any, text: str, gist: str) -> None:
+    found = make_finding(wire=(WireEntry(1, "b", ">", text),))
+    assert sequence(found)[0].label == gist
+
+
+def test_a_hello_that_was_never_answered_matters(make_finding: Any) -> None:
+    hello = '{"type": "hello", "protocol": 1, "features": []}'
+    found = make_finding(
+        kind="no_welcome", message="no welcome", expected=None, wire=(WireEntry(1, "b", ">", hello),)
+    )
+    assert mattering(sequence(found)) == ["b hello", "b no welcome"]

@@ -174,6 +174,21 @@ static void processor_time(double *user, double *system)
     fclose(file);
 }
 
+/* Seconds in which a process was ready to run and had no processor. */
+static double waiting_time(const char *process)
+{
+    char path[64];
+    unsigned long long waited = 0;
+    snprintf(path, sizeof path, "/proc/%s/schedstat", process);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*u %llu", &waited) != 1)
+        waited = 0;
+    fclose(file);
+    return 1e-9 * (double)waited;
+}
+
 /* Deliveries of one event. */
 static double receivers_of_event(void)
 {
@@ -243,6 +258,8 @@ static void run(const struct phase *phase)
 {
     uint64_t began = now(), due = 0;
     double user, system, user_end, system_end;
+    char server[16];
+    snprintf(server, sizeof server, "%d", options.pid);
     if (phase->expect == 0)
         open_publishers(phase->publishers);
     if (phase->stalled)
@@ -256,6 +273,7 @@ static void run(const struct phase *phase)
     uint64_t accepted_before = accepted, published_before = published, start = now();
     if (phase->expect)
         start = began;
+    double waited = waiting_time(server), drain_waited = waiting_time("self");
     processor_time(&user, &system);
     if (phase->expect) {
         uint64_t all = (uint64_t)phase->expect * (uint64_t)options.connections;
@@ -266,6 +284,8 @@ static void run(const struct phase *phase)
     }
     double seconds = (double)(now() - start) * 1e-9;
     processor_time(&user_end, &system_end);
+    waited = waiting_time(server) - waited;
+    drain_waited = waiting_time("self") - drain_waited;
     uint64_t events = tally.events, bytes = tally.bytes, reads = tally.reads;
     double idle_share = (double)idle * 1e-9 / seconds;
     uint64_t last = published - published_before;
@@ -275,11 +295,12 @@ static void run(const struct phase *phase)
         turn();
     }
     printf("{\"phase\":\"%s\",\"seconds\":%.6f,\"published\":%llu,\"accepted\":%llu,\"deliveries\":%llu,"
-           "\"bytes\":%llu,\"reads\":%llu,\"user\":%.3f,\"system\":%.3f,\"idle\":%.3f,\"p50_us\":%llu,"
+           "\"bytes\":%llu,\"reads\":%llu,\"user\":%.3f,\"system\":%.3f,\"waited\":%.3f,"
+           "\"drain_waited\":%.3f,\"idle\":%.3f,\"p50_us\":%llu,"
            "\"p99_us\":%llu,\"under_way\":%llu,\"ended\":%llu,\"stalled_ended\":%s}\n",
            phase->name, seconds, (unsigned long long)last, (unsigned long long)(accepted - accepted_before),
            (unsigned long long)events, (unsigned long long)bytes, (unsigned long long)reads, user_end - user,
-           system_end - system, idle_share, (unsigned long long)percentile(0.5),
+           system_end - system, waited, drain_waited, idle_share, (unsigned long long)percentile(0.5),
            (unsigned long long)percentile(0.99), (unsigned long long)under_way(),
            (unsigned long long)tally.ended, phase->stalled && is_stalled_ended() ? "true" : "false");
     fflush(stdout);

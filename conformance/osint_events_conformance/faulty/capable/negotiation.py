@@ -69,14 +69,16 @@ class NumbersWithoutReplay(CapableServer):
 
 @fault("NEG-1", subtle=True)
 class SharesFeaturesByClientId(CapableServer):
-    """Keeps features by client_id: a hello changes those of an older connection with the same one."""
+    """Keeps features by client_id: a hello changes those of an older twin, but for the heartbeat."""
 
     def hello(self, peer: Peer, message: dict[str, Any]) -> None:
         """Overwrite the entry."""
         super().hello(peer, message)
+        shared = [feature for feature in self.sessions[peer].features if feature != "heartbeat"]
         for session in self.sessions.values():
-            if session.peer.client_id == peer.client_id:
-                session.features = self.sessions[peer].features
+            if session.peer.client_id == peer.client_id and session.peer is not peer:
+                own = [feature for feature in session.features if feature == "heartbeat"]
+                session.features = own + shared
 
 
 @fault("NEG-1", subtle=True)
@@ -298,17 +300,32 @@ class ForgetsRefsOfErrors(CapableServer):
 
 
 class _Broadcasts(CapableServer):
-    """Sends fallback broadcasts to some connections that said hello."""
+    """Sends fallback broadcasts to some connections that said hello, but of what they unsubscribed from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ever: dict[Session, set[str]] = {}
 
     def gets_all(self, session: Session) -> bool:
         """Say whether this one gets them."""
         raise NotImplementedError
 
+    def take_up(self, session: Session, message: dict[str, Any]) -> None:
+        """Note what it was ever subscribed to."""
+        self.ever.setdefault(session, set()).add(message["investigation_id"])
+        super().take_up(session, message)
+
     def receivers(self, event: Event) -> Iterable[Peer]:
         """Add them."""
         if event.investigation_id in self.subscribers:
             return super().receivers(event)
-        more = [peer for peer, session in self.sessions.items() if peer.open and self.gets_all(session)]
+        more = [
+            peer
+            for peer, session in self.sessions.items()
+            if peer.open
+            and self.gets_all(session)
+            and event.investigation_id not in self.ever.get(session, ())
+        ]
         return [*super().receivers(event), *more]
 
     def offer(self, session: Session, kept: Kept) -> None:
@@ -335,4 +352,4 @@ class BroadcastsUntilSubscribed(_Broadcasts):
 
     def gets_all(self, session: Session) -> bool:
         """Wait for the first subscription."""
-        return not session.subscriptions
+        return session not in self.ever

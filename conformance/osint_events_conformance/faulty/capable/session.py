@@ -23,7 +23,7 @@ class CapableLimits(Limits):
 
     queue_bytes: int = 256 * 1024
     interval: float = 1.0
-    timeout: float = 1.0
+    timeout: float = 2.0
     replay_events: int = 100
     history_events: int = 200
     history_age: float = 120.0
