@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from osint_events.features import FEATURES
 
@@ -36,12 +37,16 @@ def _hellos(steps: Steps, finding: Finding) -> Made:
         yield "NEG-3", mapped(steps, plain)
 
 
+def _is_mistake(code: str, step: Step) -> bool:
+    return isinstance(step, Mistake) and code in step.codes
+
+
 def _mistakes(steps: Steps, finding: Finding) -> Made:
     """Messages that are not to be carried out: a second hello, a bad scope, one of another feature."""
     if finding.kind not in _LOSSES | {"ended", "no_welcome", "update_after_unsubscribed"}:
         return
     for code, clause in (("already_initialized", "NEG-2"), ("invalid_scope", "SCP-2")):
-        yield clause, without(steps, lambda step, code=code: isinstance(step, Mistake) and code in step.codes)
+        yield clause, without(steps, partial(_is_mistake, code))
     late: set[str] = set()
 
     def comes_late(step: Step) -> bool:

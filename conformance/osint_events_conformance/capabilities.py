@@ -284,8 +284,8 @@ class Capabilities:
         talk = peer.talk
         if talk is None:
             return
-        for event, text in talk.after_end:
-            self._after_end(peer, event, text)
+        for event, message in talk.after_end:
+            self._after_end(peer, event, message)
         talk.after_end.clear()
         if not peer.serves:
             return

@@ -8,7 +8,7 @@ import random
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 from osint_events import contract
@@ -193,13 +193,26 @@ def _replay_settings(recorded: trace.Trace, said: dict[str, Any], config: Path |
     help="Only about N servers, always the same: faults of each clause in turn, subtle and plain, and "
     "correct ones.  [default: the whole zoo]",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(["core", "full"]),
+    default="full",
+    show_default=True,
+    help="Those of Part 1 only, or of both parts.",
+)
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the kill matrix to this file.")
-def selftest(jobs: int | None, only: tuple[str, ...], sample: int | None, file: Path | None) -> None:
+def selftest(
+    jobs: int | None,
+    only: tuple[str, ...],
+    sample: int | None,
+    profile: Literal["core", "full"],
+    file: Path | None,
+) -> None:
     """Judge the zoo: faulty servers, whose faults must be found, and correct ones, which must pass."""
     from osint_events_conformance import selftest as testing  # noqa: PLC0415 - the zoo is its alone
 
     try:
-        entries = testing.select(only, sample)
+        entries = testing.select(only, sample, profile)
         if file is not None:
             launch.try_writing("--json", file)
     except SettingsError as error:

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 
 from osint_events import contract
 
-from osint_events_conformance.faulty import FAULTS, ODDITIES
+from osint_events_conformance.faulty import FAULTS, ODDITIES, Fault
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.settings import SettingsError
 
@@ -127,20 +127,23 @@ def default_jobs() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-def select(only: Iterable[str] = (), sample: int | None = None) -> list[Entry]:
+def select(
+    only: Iterable[str] = (), sample: int | None = None, profile: Literal["core", "full"] = "full"
+) -> list[Entry]:
     """The servers to judge: the correct ones, the odd ones, the faulty ones.
 
-    `only` are names and globs; `sample` takes about so many servers. Raises `SettingsError` for a pattern
-    that matches none.
+    `only` are names and globs; `sample` takes about so many servers; of the profile `core` are those that
+    know Part 1 only. Raises `SettingsError` for a pattern that matches none.
     """
-    odd = list(ODDITIES.values())
-    faults = list(FAULTS.values())
+    odd = [one for one in ODDITIES.values() if profile == "full" or not one.capable]
+    faults = [one for one in FAULTS.values() if profile == "full" or not one.capable]
+    correct = [name for name in CORRECT if profile == "full" or name != "capable"]
     if sample is not None:
         odd = odd[:: max(math.ceil(_ODD_SHARE * len(odd) / sample), 1)]
-        chosen = set(_dealt()[: max(sample - len(odd) - len(CORRECT), 0)])
+        chosen = set(_dealt(faults)[: max(sample - len(odd) - len(correct), 0)])
         faults = [fault for fault in faults if fault.name in chosen]
     entries = [
-        *(Entry(name, "correct", frozenset()) for name in CORRECT),
+        *(Entry(name, "correct", frozenset()) for name in correct),
         *(Entry(one.name, "oddity", one.warns, trigger=one.trigger, restart=one.restart) for one in odd),
         *(
             Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback, one.restart)
@@ -153,11 +156,11 @@ def select(only: Iterable[str] = (), sample: int | None = None) -> list[Entry]:
     return [entry for entry in entries if not patterns or patterns.match(entry.name)]
 
 
-def _dealt() -> list[str]:
+def _dealt(faults: Iterable[Fault]) -> list[str]:
     """The faults' names, one of each clause in turn, and of each clause subtle and plain ones in turn."""
     rounds = []
     for clause in contract.clauses():
-        broken = [fault for fault in FAULTS.values() if clause.id in fault.clauses]
+        broken = [fault for fault in faults if clause.id in fault.clauses]
         plain = [fault.name for fault in broken if not fault.subtle]
         subtle = [fault.name for fault in broken if fault.subtle]
         turns = chain.from_iterable(zip_longest(subtle, plain))

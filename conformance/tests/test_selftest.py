@@ -35,14 +35,15 @@ def test_the_whole_zoo_is_selected_unless_told_otherwise() -> None:
 
 
 def test_a_sample_leaves_no_clause_out_and_is_subtle_for_the_most_part() -> None:
-    sample = selftest.select(sample=75)
+    sample = selftest.select(sample=75, profile="core")
     faults = [entry for entry in sample if entry.kind == "fault"]
     assert len(sample) == 75
     assert len(faults) >= 60
     assert sum(entry.subtle for entry in faults) * 2 >= len(faults)
     assert sum(entry.kind == "oddity" for entry in sample) >= 10
     declared = {clause for entry in faults for clause in entry.declared}
-    assert declared == {clause for fault in FAULTS.values() for clause in fault.clauses}
+    every = {clause for fault in FAULTS.values() if not fault.capable for clause in fault.clauses}
+    assert declared == every
 
 
 def test_a_small_sample_is_small() -> None:
@@ -100,3 +101,11 @@ async def test_a_server_that_does_not_start_is_told() -> None:
     with pytest.raises(ChildProcessError, match="the server did not start: it said nothing"):
         async with selftest.serving(["false"]):
             pass
+
+
+def test_the_profile_core_leaves_out_who_answers_hello() -> None:
+    names = {entry.name for entry in selftest.select(profile="core")}
+    assert "correct" in names
+    assert "capable" not in names
+    assert all(not FAULTS[name].capable for name in names & set(FAULTS))
+    assert any(FAULTS[name].capable for name in set(FAULTS) - names)

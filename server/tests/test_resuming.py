@@ -25,9 +25,7 @@ KEY = "k" * 32
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(
-        port=0, enable_inject=True, history_events=350, max_replay_events=300, token_keys=(KEY,)
-    )
+    return Settings(port=0, enable_inject=True, history_events=350, max_replay_events=300, token_keys=(KEY,))
 
 
 class Reader:

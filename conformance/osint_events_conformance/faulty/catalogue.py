@@ -54,6 +54,11 @@ class Fault:
     restart: bool = False
     """Whether it shows only after a restart: the judge needs `RunningServer.restart_url`."""
 
+    @property
+    def capable(self) -> bool:
+        """Whether the server speaks Part 2 too."""
+        return self.server.capable
+
 
 @dataclass(frozen=True)
 class Oddity:
@@ -68,6 +73,11 @@ class Oddity:
     """Whether the odd part is in the server's own events: the judge needs `RunningServer.trigger_url`."""
     restart: bool = False
     """Whether the odd part is what a restart leaves: the judge needs `RunningServer.restart_url`."""
+
+    @property
+    def capable(self) -> bool:
+        """Whether the server speaks Part 2 too."""
+        return self.server.capable
 
 
 FAULTS: dict[str, Fault] = {}

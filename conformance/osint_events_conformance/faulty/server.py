@@ -68,6 +68,8 @@ class Server:
     limits: ClassVar[Limits] = Limits()
     peer_class: ClassVar[type[Peer]] = Peer
     fallback: ClassVar[bool] = True
+    capable: ClassVar[bool] = False
+    """Whether it answers `hello`."""
     extensions: ClassVar[Sequence[ServerExtensionFactory]] = ()
 
     def __init__(self) -> None:

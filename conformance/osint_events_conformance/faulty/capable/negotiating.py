@@ -28,6 +28,7 @@ FEATURES: Final = ("heartbeat", "replay", "scopes", "flow", "unsubscribe", "erro
 class NegotiatingServer(Server):
     """What Part 2 has around the subscriptions. A connection that does not say hello has no session."""
 
+    capable: ClassVar[bool] = True
     limits: ClassVar[CapableLimits] = CapableLimits()
     extensions: ClassVar[Sequence[ServerPerMessageDeflateFactory]] = (
         ServerPerMessageDeflateFactory(server_no_context_takeover=True, compress_settings={"level": 1}),
