@@ -59,7 +59,7 @@ class Aim:
     Attributes:
         number: in the list of aims.
         text: what is to be reached.
-        values: the rounds that count, or None where they were not measured.
+        values: the rounds that count; none where it was not measured.
         bound: what the median is held against.
         at_least: whether the bound is the least; else it is the most.
 
@@ -67,7 +67,7 @@ class Aim:
 
     number: int
     text: str
-    values: Callable[[Samples], list[float] | None]
+    values: Callable[[Samples], list[float]]
     bound: float
     at_least: bool = True
 
@@ -109,24 +109,24 @@ def lines(samples: Samples) -> Iterator[str]:
         for server in dict.fromkeys(server for _, server, _ in rows):
             cells = []
             for figure in figures:
-                values = samples.values.get((measure, server, figure))
+                values = samples.rounds(measure, server, figure)
                 cells.append(f"{Value.of(values)!s:>26}" if values else " " * 26)
             yield f"{server:<28}" + "".join(cells) + _doubt(samples, measure, server)
 
 
 def busy_share(samples: Samples) -> float:
     """Return how many of all figures were measured while the machine was busy, from 0 to 1."""
-    shares = [value for key, values in samples.values.items() if key[2] == "waited" for value in values]
+    shares = [share for key in samples.values if key[2] == "waited" for share in samples.rounds(*key)]
     return sum(share > BUSY for share in shares) / len(shares) if shares else 0.0
 
 
 def _doubt(samples: Samples, measure: str, server: str) -> str:
     """Say what speaks against a row."""
     found = ""
-    idle = samples.values.get((measure, server, "idle"))
+    idle = samples.rounds(measure, server, "idle")
     if idle and statistics.median(idle) < DRAIN_IS_IDLE:
         found += "  the drain was never idle"
-    waited = samples.values.get((measure, server, "waited"))
+    waited = samples.rounds(measure, server, "waited")
     if waited and statistics.median(waited) > BUSY:
         found += f"  no processor for {statistics.median(waited):.0%} of the time"
     return found
@@ -135,24 +135,26 @@ def _doubt(samples: Samples, measure: str, server: str) -> str:
 def series(samples: Samples, figure: str) -> dict[str, list[tuple[float, float]]]:
     """Return a figure's medians over the offered rates, by server."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for (measure, server, name), values in samples.values.items():
+    for measure, server, name in samples.values:
         if measure.startswith("offered ") and name == figure:
             rate = float(measure.removeprefix("offered "))
-            found.setdefault(server, []).append((rate, statistics.median(values)))
+            found.setdefault(server, []).append(
+                (rate, statistics.median(samples.rounds(measure, server, name)))
+            )
     return {server: sorted(points) for server, points in found.items()}
 
 
-def figure(measure: str, server: str, name: str) -> Callable[[Samples], list[float] | None]:
+def figure(measure: str, server: str, name: str) -> Callable[[Samples], list[float]]:
     """Return the rounds of a figure."""
-    return lambda samples: samples.values.get((measure, server, name))
+    return lambda samples: samples.rounds(measure, server, name)
 
 
-def ratio(above: Where, below: Where) -> Callable[[Samples], list[float] | None]:
+def ratio(above: Where, below: Where) -> Callable[[Samples], list[float]]:
     """Return the rounds of a ratio: each is of two figures of one round, since the machine changes."""
 
-    def values(samples: Samples) -> list[float] | None:
-        pairs = zip(samples.values.get(above, ()), samples.values.get(below, ()), strict=False)
-        return [one / other for one, other in pairs if other] or None
+    def values(samples: Samples) -> list[float]:
+        ones, others = samples.values.get(above, {}), samples.values.get(below, {})
+        return [ones[number] / other for number, other in others.items() if other and number in ones]
 
     return values
 

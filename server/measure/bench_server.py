@@ -118,6 +118,7 @@ def _tell(samples: Samples, judged: Sequence[aims.Judged]) -> None:
 def _run(bench: Bench, measures: Sequence[Measure], rounds: int, until: float) -> None:
     """Measure round by round, until told to stop or out of time: what there is then is told."""
     for number in range(rounds):
+        bench.samples.round = number
         for measure in measures:
             if number >= measure.rounds:
                 continue

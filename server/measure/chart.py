@@ -49,7 +49,7 @@ class Axis:
 def svg(left: tuple[str, Mapping[str, Points]], right: tuple[str, Mapping[str, Points]], caption: str) -> str:
     """Draw two panels over the offered rate; each is a title and its lines by server."""
     names = list(dict.fromkeys([*left[1], *right[1]]))
-    height = HEIGHT + 24 + 18 * math.ceil(len(names) / 3)
+    height = HEIGHT + 32 + 18 * math.ceil(len(names) / 3)
     size = f"0 0 {2 * WIDTH} {height}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" role="img" font-size="12"',
@@ -60,7 +60,7 @@ def svg(left: tuple[str, Mapping[str, Points]], right: tuple[str, Mapping[str, P
     for offset, (title, lines) in ((0, left), (WIDTH, right)):
         parts += _panel(offset, title, lines, names)
     for number, name in enumerate(names):
-        x, y = LEFT + 260 * (number % 3), HEIGHT + 18 * (number // 3)
+        x, y = LEFT + 260 * (number % 3), HEIGHT + 16 + 18 * (number // 3)
         parts.append(f'<path d="M{x} {y}h26" {_stroke(number)}/>')
         parts.append(f'<text x="{x + 32}" y="{y + 4}">{escape(name)}</text>')
     parts.append(f'<text x="{LEFT}" y="{height - 8}" fill="#787774" font-size="11">{escape(caption)}</text>')

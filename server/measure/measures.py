@@ -8,8 +8,9 @@ How it is made fair:
   between less work there and all the work here; with 1,000 receivers of an event it hardly matters, and
   `ingest` measures by itself what it costs.
 - "One event at a time": the next event is published when all have received the one before, so each leaves
-  by itself, and no server can join anything. A burst: up to 64 events are under way, published 16 at a time,
-  which for the reference server are 16 requests on 16 connections. What a server makes of it is its own.
+  by itself, and no server can join anything. A burst: up to 64 events are under way; of the reference server
+  64 publishers ask for one each and wait for the answer, to peers they come 16 at a time. What a server makes
+  of it is its own.
 - At an offered rate events are due at fixed times, whatever the server does; latency counts from then.
 - The server has a processor for itself, the drain client has another one. The drain says what share of its
   time it had nothing to do: below `DRAIN_IS_IDLE` it may be what was measured.
@@ -99,14 +100,25 @@ CONTENDERS = (
 
 @dataclass(slots=True)
 class Samples:
-    """What was measured: values of each round by measure, server and figure."""
+    """What was measured.
 
-    values: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    Attributes:
+        round: the one that figures are added to.
+        values: each round's value, by measure, server and figure.
+
+    """
+
+    round: int = 0
+    values: dict[tuple[str, str, str], dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, measure: str, server: str, **figures: float) -> None:
-        """Add a round's figures of a server."""
+        """Add the round's figures of a server."""
         for name, value in figures.items():
-            self.values[measure, server, name].append(value)
+            self.values[measure, server, name][self.round] = value
+
+    def rounds(self, measure: str, server: str, figure: str) -> list[float]:
+        """Return a figure's values, those that there are."""
+        return list(self.values.get((measure, server, figure), {}).values())
 
 
 @dataclass(slots=True)
@@ -339,7 +351,7 @@ MEASURES = (
 
 
 def _burst(bench: Bench, server: Running) -> Phase:
-    shape = {"publishers": BATCH} if server.contender.http else {"batch": BATCH}
+    shape = {"publishers": WINDOW} if server.contender.http else {"batch": BATCH}
     return bench.phase("burst", window=WINDOW, **shape)
 
 

@@ -95,8 +95,13 @@ def test_ratios_are_of_figures_of_the_same_round(script: Callable[[str], Any]) -
     aims, measures = script("aims"), script("measures")
     samples = measures.Samples()
     for ours, theirs in ((10, 1), (20, 4), (90, 30)):
+        samples.round += 1
         samples.add("single", "a", rate=ours)
         samples.add("single", "b", rate=theirs)
+    samples.round += 1
+    samples.add("single", "b", rate=7)  # of "a" there is nothing in this round
+    samples.round += 1
+    samples.add("single", "a", rate=7)
     assert aims.ratio(("single", "a", "rate"), ("single", "b", "rate"))(samples) == [10, 5, 3]
 
 
@@ -106,12 +111,12 @@ def test_an_aim_is_held_against_the_median_and_left_out_where_nothing_was_measur
     aims, measures = script("aims"), script("measures")
     samples = measures.Samples()
     assert list(aims.judge(samples)) == []
-    for value in (400_000, 1_100_000, 1_200_000):
+    for samples.round, value in enumerate((400_000, 1_100_000, 1_200_000)):
         samples.add("burst", "reference", deliveries_per_second=value)
     (judged,) = aims.judge(samples)
     assert judged.is_met
-    samples.add("burst", "reference", deliveries_per_second=1)
-    samples.add("burst", "reference", deliveries_per_second=2)
+    for samples.round, value in enumerate((1, 2), 3):
+        samples.add("burst", "reference", deliveries_per_second=value)
     (judged,) = aims.judge(samples)
     assert not judged.is_met
     assert (judged.value.low, judged.value.median, judged.value.high) == (1, 400_000, 1_200_000)
