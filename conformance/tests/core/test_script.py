@@ -42,6 +42,8 @@ EVERY_STEP: list[s.Step] = [
     s.Close("a"),
     s.Close("a", None, "é", wait=False),
     s.Abort("a"),
+    s.Restart(),
+    s.Await("a", ("x", "y"), 1.5),
     s.Stall("a"),
     s.Resume("a", answers=True, must_have_ended=True),
     s.Pause(0.25),
