@@ -88,7 +88,7 @@ def test_what_is_no_step_is_refused_by_name(made: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: step.kind)
 def test_connections_names_those_that_a_step_uses(step: s.Step) -> None:
-    free = s.Publish | s.Pause | s.Settle | s.Http
+    free = s.Publish | s.Pause | s.Settle | s.Http | s.Restart
     assert s.connections(step) == (() if isinstance(step, free) else ("a",))
 
 
