@@ -27,6 +27,8 @@ EVERY_STEP: list[s.Step] = [
     s.Unfollow("a", "x", "r", wait=False),
     s.AppPing("a", "p", "r", wait=False),
     s.Mistake("a", "{", ("invalid_json",)),
+    s.Restart(),
+    s.Await("a", ("x", "y"), 2.5),
     s.Ping("a"),
     s.Ping("a", b"\x00\xff"),
     s.Together((s.Hello("a", ("flow",)), s.Follow("a", "x", ("all",)), s.Unfollow("a", "x"))),
@@ -86,7 +88,7 @@ def test_what_is_no_step_is_refused_by_name(made: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: step.kind)
 def test_connections_names_those_that_a_step_uses(step: s.Step) -> None:
-    free = s.Publish | s.Pause | s.Settle | s.Http
+    free = s.Publish | s.Pause | s.Settle | s.Http | s.Restart
     assert s.connections(step) == (() if isinstance(step, free) else ("a",))
 
 
