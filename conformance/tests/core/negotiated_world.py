@@ -44,13 +44,13 @@ class NegotiatedWorld(World):
         *,
         scope: tuple[str, ...] | None = None,
         ref: str | None = None,
-        token: str | None = None,
+        text: str | None = None,
         given: Token | None = None,
     ) -> None:
-        """A subscribe goes out; `given` is what the server gave the token for."""
+        """A subscribe goes out; `given` is a token that the server gave, `text` any other."""
         at = self.tick()
         debt = Debt("unconfirmed", peer, "")
-        text = token if token is not None or given is None else given.text
+        text = given.text if given is not None else text
         request = Request("subscribe", id_, ref, at, debt, scope, text, given)
         self.model.subscribing(peer, id_, at, request)
 
@@ -94,7 +94,8 @@ class NegotiatedWorld(World):
         """A subscribe with the token of a number that came at `since` (now, unless said), and `complete`."""
         given = Token(seq, f"t-{seq}-e", "e", self.now if since is None else since)
         self.follow(peer, given=given, **asked)
-        self.confirm_at(peer, seq, replay={"status": "complete", "count": count})
+        echoed = {"ref": asked["ref"]} if "ref" in asked else {}
+        self.confirm_at(peer, seq, replay={"status": "complete", "count": count}, **echoed)
 
     def update(
         self, peer: Peer, seq: int, prev: int, data: str = EVENT, *, replayed: bool = False, **fields: Any
@@ -104,6 +105,10 @@ class NegotiatedWorld(World):
         place = f', "seq": {seq}, "prev": {prev}, "token": "t-{seq}-e"'
         more = "".join(f', "{name}": {value}' for name, value in fields.items())
         self.send(peer, head + place + (', "replayed": true' if replayed else "") + more + "}")
+
+    def move(self, peer: Peer, seq: int) -> None:
+        """A `position`."""
+        self.tell(peer, "position", investigation_id=X, seq=seq, token=f"t-{seq}-e")
 
     def complete(self, peer: Peer, seq: int, **fields: Any) -> None:
         """A `replay_complete`."""
