@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import tempfile
+from typing import IO
 
 _WITHIN = 60.0
 """Seconds that the command may take."""
@@ -21,28 +23,31 @@ class RestartCommand:
 
     async def __call__(self) -> None:
         """Run it; status 0 is success. Raises `RestartFailed`."""
+        # A file, since a server that the command leaves behind keeps a pipe open: that would be waited for.
+        with tempfile.TemporaryFile() as errors:
+            status = await self._status(errors)
+            if status != 0:
+                errors.seek(0)
+                last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise RestartFailed(f"{self.words[0]} ended with status {status}: {last}")
+
+    async def _status(self, errors: IO[bytes]) -> int:
         name = self.words[0]
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.words,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+                stderr=errors,
             )
         except OSError as error:
             raise RestartFailed(f"cannot run {name}: {error.strerror}") from error
-        assert process.stderr is not None
         try:
             async with asyncio.timeout(_WITHIN):
-                # A server that it leaves behind may keep stderr open: its own end is what counts.
-                status = await process.wait()
+                return await process.wait()
         except TimeoutError:
             raise RestartFailed(f"{name} did not end within {_WITHIN:g} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        if status != 0:
-            text = (await process.stderr.read()).decode(errors="replace")
-            last = text.strip().rpartition("\n")[2]
-            raise RestartFailed(f"{name} ended with status {status}: {last}")

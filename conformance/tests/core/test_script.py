@@ -27,6 +27,8 @@ EVERY_STEP: list[s.Step] = [
     s.Unfollow("a", "x", "r", wait=False),
     s.AppPing("a", "p", "r", wait=False),
     s.Mistake("a", "{", ("invalid_json",)),
+    s.Restart(),
+    s.Await("a", ("x", "y"), 2.5),
     s.Ping("a"),
     s.Ping("a", b"\x00\xff"),
     s.Together((s.Hello("a", ("flow",)), s.Follow("a", "x", ("all",)), s.Unfollow("a", "x"))),

@@ -1,0 +1,80 @@
+"""Which ingredient of Part 2 a failure is laid to."""
+
+from __future__ import annotations
+
+from osint_events.features import FEATURES
+from osint_events_conformance.attribute import experiments
+from osint_events_conformance.findings import Finding
+from osint_events_conformance.script import (
+    Connect,
+    Follow,
+    Hello,
+    Mistake,
+    Publish,
+    Script,
+    Step,
+    Together,
+    Unfollow,
+    flat,
+)
+
+X = "inv-1"
+GREETED: tuple[Step, ...] = (Connect("a", "client-1"), Hello("a", FEATURES))
+TEXT = '{"type": "hello", "protocol": 99, "features": ["replay", "x"], "y": 1}'
+
+
+def tried(kind: str, *steps: Step, conn: str = "a") -> dict[str, tuple[Step, ...]]:
+    """The steps of each experiment, by the clause that it is about."""
+    finding = Finding(kind, "", conn, 0.0)
+    script = Script("a script", (*GREETED, *steps), "NEG-1")
+    return {one.clause: one.scripts[0].steps for one in experiments(script, finding)}
+
+
+def test_a_plain_negotiated_script_has_nothing_to_take_away() -> None:
+    assert tried("lost", Follow("a", X), Publish(X, "{}")) == {}
+
+
+def test_an_unusual_hello_is_made_plain() -> None:
+    finding = Finding("ended", "", "a", 0.0)
+    steps = (Connect("a", "client-1"), Hello("a", ("replay", "x"), TEXT), Follow("a", X))
+    made = {one.clause: one.scripts[0].steps for one in experiments(Script("", steps, "NEG-1"), finding)}
+    assert made["NEG-3"][1] == Hello("a", ("replay",))
+
+
+def test_a_second_hello_is_left_out_whether_it_counts_as_one_or_not() -> None:
+    again = Mistake("a", TEXT, ("already_initialized",))
+    assert tried("ended", again)["NEG-2"] == GREETED
+    assert tried("ended", Hello("a", ()))["NEG-2"] == GREETED
+
+
+def test_a_bad_scope_is_left_out() -> None:
+    bad = Mistake("a", "{}", ("invalid_scope",))
+    follow = Follow("a", X, ("tasks",))
+    assert tried("wrong_scope", follow, bad)["SCP-2"] == (*GREETED, follow)
+
+
+def test_a_pong_that_nobody_asked_for_is_left_out() -> None:
+    pong = Mistake("a", '{"type": "pong", "id": "x"}', ())
+    other = Mistake("a", '["pong"]', ("invalid_message",))
+    assert tried("ended", pong, other)["HB-3"] == (*GREETED, other)
+
+
+def test_of_a_switch_the_last_scope_stays() -> None:
+    tasks, summary = Follow("a", X, ("tasks",)), Follow("a", X, ("summary",))
+    made = tried("lost", Together((tasks, summary)), Publish(X, "{}"))
+    assert made["SCP-3"] == (*GREETED, Together((summary,)), Publish(X, "{}"))
+
+
+def test_subscribing_again_with_the_same_scope_is_no_switch() -> None:
+    assert "SCP-3" not in tried("lost", Follow("a", X, ("tasks",)), Follow("a", X, ("tasks",)))
+
+
+def test_tokens_unsubscribes_and_scopes_are_left_out() -> None:
+    made = tried("lost", Unfollow("a", X), Follow("a", X, ("tasks",), token="last:a"))  # noqa: S106 - a reference
+    assert made["UNS-1"] == (*GREETED, Follow("a", X, ("tasks",), token="last:a"))  # noqa: S106 - a reference
+    assert [one.token for one in flat(made["RPL-5"]) if isinstance(one, Follow)] == [None]
+    assert [one.scope for one in flat(made["SCP-1"]) if isinstance(one, Follow)] == [None]
+
+
+def test_what_names_its_clause_by_itself_is_not_tried() -> None:
+    assert tried("wrong_prev", Follow("a", X, ("tasks",)), Unfollow("a", X)) == {}
