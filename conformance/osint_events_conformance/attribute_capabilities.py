@@ -41,7 +41,7 @@ def _mistakes(steps: Steps, finding: Finding) -> Made:
     if finding.kind not in _LOSSES | {"ended", "no_welcome", "update_after_unsubscribed"}:
         return
     for code, clause in (("already_initialized", "NEG-2"), ("invalid_scope", "SCP-2")):
-        yield clause, without(steps, lambda step, code=code: isinstance(step, Mistake) and code in step.codes)
+        yield clause, without(steps, _is_mistake(code))
     late: set[str] = set()
 
     def comes_late(step: Step) -> bool:
@@ -53,6 +53,10 @@ def _mistakes(steps: Steps, finding: Finding) -> Made:
         return False
 
     yield "NEG-2", without(steps, comes_late)
+
+
+def _is_mistake(code: str) -> Callable[[Step], bool]:
+    return lambda step: isinstance(step, Mistake) and code in step.codes
 
 
 def _pongs(steps: Steps, finding: Finding) -> Made:
