@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from osint_events.features import FEATURES
 
@@ -37,16 +36,12 @@ def _hellos(steps: Steps, finding: Finding) -> Made:
         yield "NEG-3", mapped(steps, plain)
 
 
-def _is_mistake(code: str, step: Step) -> bool:
-    return isinstance(step, Mistake) and code in step.codes
-
-
 def _mistakes(steps: Steps, finding: Finding) -> Made:
     """Messages that are not to be carried out: a second hello, a bad scope, one of another feature."""
     if finding.kind not in _LOSSES | {"ended", "no_welcome", "update_after_unsubscribed"}:
         return
     for code, clause in (("already_initialized", "NEG-2"), ("invalid_scope", "SCP-2")):
-        yield clause, without(steps, partial(_is_mistake, code))
+        yield clause, without(steps, _is_mistake(code))
     late: set[str] = set()
 
     def comes_late(step: Step) -> bool:
@@ -58,6 +53,10 @@ def _mistakes(steps: Steps, finding: Finding) -> Made:
         return False
 
     yield "NEG-2", without(steps, comes_late)
+
+
+def _is_mistake(code: str) -> Callable[[Step], bool]:
+    return lambda step: isinstance(step, Mistake) and code in step.codes
 
 
 def _pongs(steps: Steps, finding: Finding) -> Made:

@@ -44,6 +44,18 @@ def numbers_increase_and_are_everybodys(kit: Kit) -> Iterator[Scenario]:
     ]  # fmt: skip
 
 
+@check("RPL-1", needs_payload=True)
+def numbers_go_on_after_an_investigation_s_end(kit: Kit) -> Iterator[Scenario]:
+    """Completed, stopped, begun again: the sequence is the investigation's, not a run's."""
+    kinds = ("started", "completed", "started", "stopped", "started", "paused", "resumed", "completed", "note")
+    n = kit.names()
+    yield n, "an investigation that ends and begins again", [
+        *_witness(n.id(), n.client("w")),
+        *(Publish(n.id(), event(f"investigation_{kind}", message=f"{i}")) for i, kind in enumerate(kinds)),
+        Settle(),
+    ]  # fmt: skip
+
+
 @check("RPL-2", needs_payload=True)
 def prev_links_the_events_of_a_scope(kit: Kit) -> Iterator[Scenario]:
     """All, tasks and summary side by side, joined at different times."""

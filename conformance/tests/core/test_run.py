@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -329,3 +331,77 @@ async def test_a_server_that_never_answers_a_handshake_passes_nothing() -> None:
     async with _listening(silent) as at:
         result = await execute(Settings(url=f"ws://{at}/ws", observe=0.1, max_time=0.5), lambda _: None)
     assert [one for one, outcome in outcomes(result).items() if outcome == "passed"] == []
+
+
+# Part 2
+
+
+PART_2 = ("NEG-*", "RPL-*", "SCP-*", "UNS-1")
+
+
+async def test_a_server_that_knows_only_part_1_is_offered_nothing_to_fail() -> None:
+    result = await judge(only=("SUB-4", *PART_2))
+    assert result.verdict == "conforms", findings(result)
+    assert outcomes(result).pop("SUB-4") == "passed"
+    assert {outcome for clause, outcome in outcomes(result).items() if clause != "SUB-4"} == {"not_offered"}
+    assert {one.reason for one in result.clauses if one.clause.id == "NEG-1"} == {
+        "the server does not answer hello: it knows only Part 1"
+    }
+
+
+async def test_a_server_that_speaks_part_2_conforms() -> None:
+    result = await judge("capable", only=PART_2)
+    assert result.verdict == "conforms", findings(result)
+    untested = {one.clause.id: one.reason for one in result.clauses if one.outcome != "passed"}
+    assert set(untested) == {"RPL-8", "RPL-9"}
+    assert all("--restart-command does" in str(reason) for reason in untested.values())
+
+
+async def test_the_core_profile_leaves_the_capabilities_out() -> None:
+    result = await judge("capable", only=("SUB-4", "NEG-1"), profile="core")
+    assert outcomes(result) == {"SUB-4": "passed", "NEG-1": "not_offered"}
+    assert "--profile core" in str(result.clauses[-1].reason)
+
+
+@pytest.mark.parametrize(
+    ("fault", "clause"),
+    [
+        ("grants-everything", "NEG-1"),
+        ("closes-on-second-hello", "NEG-2"),
+        ("cuts-long-refs", "NEG-4"),
+        ("restarts-numbers-after-completion", "RPL-1"),
+        ("takes-foreign-tokens", "RPL-3"),
+        ("replays-nothing", "RPL-4"),
+        ("completes-first", "RPL-5"),
+        ("begins-anew-silently", "RPL-7"),
+        ("never-filters", "SCP-1"),
+        ("adds-scopes", "SCP-3"),
+        ("unsubscribes-in-word-only", "UNS-1"),
+    ],
+)
+async def test_a_fault_of_part_2_is_laid_to_its_clause_and_to_no_other(fault: str, clause: str) -> None:
+    result = await judge(fault, only=PART_2)
+    assert {one.clause.id for one in result.clauses if one.findings} == {clause}, findings(result)
+
+
+@pytest.mark.parametrize(
+    ("server", "found"),
+    [
+        ("capable", {"RPL-8": "passed", "RPL-9": "skipped"}),
+        ("keeps-history-over-restarts", {"RPL-8": "passed", "RPL-9": "passed"}),
+        ("keeps-epoch-over-restarts", {"RPL-8": "failed", "RPL-9": "passed"}),
+        ("forgets-key-over-restarts", {"RPL-8": "passed", "RPL-9": "failed"}),
+    ],
+)
+async def test_what_is_left_after_a_restart_is_judged(server: str, found: dict[str, str]) -> None:
+    async with await faulty.start(server) as running:
+        post = f"from urllib.request import *; urlopen(Request('{running.restart_url}', method='POST'))"
+        command = shlex.join([sys.executable, "-c", post])
+        result = await _execute(running, only=("RPL-8", "RPL-9"), restart_command=command)
+    assert outcomes(result) == found, findings(result)
+
+
+async def test_a_restart_that_fails_leaves_untested_what_needs_it() -> None:
+    result = await judge("capable", only=("RPL-8", "NEG-4"), restart_command="/no/such/command")
+    assert outcomes(result) == {"NEG-4": "passed", "RPL-8": "skipped"}
+    assert "cannot run /no/such/command" in str(result.clauses[-1].reason)

@@ -1,13 +1,16 @@
-"""The checks: every script is well-formed and fresh, and every server clause of Part 1 is looked after."""
+"""The checks: every script is well-formed and fresh, and every clause that binds servers is looked after."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from osint_events import contract
+from osint_events.features import FEATURES
 from osint_events_conformance import script as s
 from osint_events_conformance import suite
 from osint_events_conformance.findings import BY_KIND
@@ -15,25 +18,28 @@ from osint_events_conformance.suite import ids
 from osint_events_conformance.suite.robustness import LARGEST, malformed
 
 CHECKS = suite.checks()
-BINDING = [
-    clause
-    for clause in contract.clauses()
-    if clause.feature == "core" and clause.subject != "client" and clause.untested is None
-]
-ON_ALL_TRAFFIC = frozenset(clause for clause, _ in BY_KIND.values()) | {"CONN-6"}
+BINDING = [clause for clause in contract.clauses() if clause.subject != "client" and clause.untested is None]
+ON_ALL_TRAFFIC = frozenset(clause for clause, _ in BY_KIND.values()) | {"CONN-6", "HB-3"}
+
+
+def kit(seed: int) -> suite.Kit:
+    """What checks know of a server that offers everything, with times that can be waited for."""
+    times = {"interval_ms": 1000, "timeout_ms": 1000}
+    welcome = {"features": list(FEATURES), "heartbeat": times}
+    return suite.Kit(random.Random(seed), "on", welcome=welcome, can_restart=True)
 
 
 @cache
 def scripts(seed: int = 1) -> tuple[s.Script, ...]:
-    kit = suite.Kit(random.Random(seed), "on")
-    return tuple(script for check in CHECKS for script in check.scripts(kit))
+    given = kit(seed)
+    return tuple(script for check in CHECKS for script in check.scripts(given))
 
 
 ALL = scripts()
 
 
 @pytest.mark.parametrize("clause", BINDING, ids=lambda clause: clause.id)
-def test_every_server_clause_of_part_1_has_a_check_or_is_judged_on_all_traffic(
+def test_every_clause_that_binds_servers_has_a_check_or_is_judged_on_all_traffic(
     clause: contract.Clause,
 ) -> None:
     assert clause.id in {check.clause for check in CHECKS} | ON_ALL_TRAFFIC
@@ -168,13 +174,25 @@ def test_malformed_messages_are_told_apart_by_their_names(about: str) -> None:
 
 
 def test_the_pairs_of_ids_are_pairs_of_different_ids() -> None:
-    kit = suite.Kit(random.Random(1), "any")
-    for one, other in ids.pairs(kit.names()):
+    for one, other in ids.pairs(kit(1).names()):
         assert one != other
         assert 1 <= len(one) <= ids.LONGEST
         assert 1 <= len(other) <= ids.LONGEST
 
 
 def test_scripts_are_the_same_for_the_same_seed() -> None:
-    kit = suite.Kit(random.Random(1), "on")
-    assert tuple(script for check in CHECKS for script in check.scripts(kit)) == ALL
+    scripts.cache_clear()
+    assert scripts() == ALL
+
+
+def test_no_check_is_left_out_where_everything_is_offered_and_quick() -> None:
+    assert [check.name for check in CHECKS if check.unless(kit(1))] == []
+
+
+def test_what_takes_long_is_left_out_with_the_reason_unless_there_is_time() -> None:
+    slow = suite.Kit(
+        random.Random(1), "on", welcome={"heartbeat": {"interval_ms": 25_000, "timeout_ms": 10_000}}
+    )
+    assert "it takes 35 s" in str(slow.too_long(slow.interval + slow.timeout))
+    assert replace(slow, patient=True).too_long(35.0) is None
+    assert "tells no heartbeat times" in str(suite.Kit(random.Random(1), "on").too_long(math.inf))
