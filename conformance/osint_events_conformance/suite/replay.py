@@ -47,7 +47,17 @@ def numbers_increase_and_are_everybodys(kit: Kit) -> Iterator[Scenario]:
 @check("RPL-1", needs_payload=True)
 def numbers_go_on_after_an_investigation_s_end(kit: Kit) -> Iterator[Scenario]:
     """Completed, stopped, begun again: the sequence is the investigation's, not a run's."""
-    kinds = ("started", "completed", "started", "stopped", "started", "paused", "resumed", "completed", "note")
+    kinds = (
+        "started",
+        "completed",
+        "started",
+        "stopped",
+        "started",
+        "paused",
+        "resumed",
+        "completed",
+        "note",
+    )
     n = kit.names()
     yield n, "an investigation that ends and begins again", [
         *_witness(n.id(), n.client("w")),
