@@ -290,8 +290,8 @@ class Capabilities:
         if not peer.serves:
             return
         for at, code in talk.unasked_errors:
-            message = f"error {code} was sent, but errors was not granted"
-            peer.case.find("unasked_error", message, peer.name, at)
+            told = f"error {code} was sent, but errors was not granted"
+            peer.case.find("unasked_error", told, peer.name, at)
         talk.unasked_errors.clear()
 
     # Inside
