@@ -23,12 +23,22 @@ PACKAGES = (
     "conformance/osint_events_conformance",
     "client/osint_events_client",
 )
-TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests", "client/tests")
+TESTS = (
+    "schemas/tests",
+    "generated/tests",
+    "server/tests",
+    "conformance/tests",
+    "client/tests",
+    "docs/tests",
+)
 SCRIPTS = (
     "noxfile.py",
     "conftest.py",
     "generated/generate.py",
     "generated/contract_generator",
+    "docs/hooks.py",
+    "docs/check_site.py",
+    "docs/docs_generator",
     "conformance/measure",
     "server/measure",
 )
@@ -155,6 +165,19 @@ def generate(session: nox.Session) -> None:
     """Regenerate what is made from the schemas (-- --check: show a diff and fail instead)."""
     install(session, "dev")
     session.run("python", "generated/generate.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into site/, strictly, and check its links (-- serve: show it while it changes)."""
+    install(session, "dev")
+    # The theme announces its successor at each build.
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    if session.posargs:
+        session.run("mkdocs", *session.posargs, env=quiet)
+        return
+    session.run("mkdocs", "build", "--strict", env=quiet)
+    session.run("python", "docs/check_site.py", "site")
 
 
 @nox.session

@@ -1,0 +1,9 @@
+"""The generator, importable as MkDocs imports it: from its own folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1]
+sys.path.insert(0, str(DOCS))
