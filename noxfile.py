@@ -43,6 +43,9 @@ SCRIPTS = (
     "server/measure",
 )
 
+SAMPLES = "docs/samples"
+"""The code of the documentation; its package.json names what that needs of npm."""
+
 # The versions that are supported, and whichever one runs this file, so that something always runs.
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({"3.11", "3.12", "3.13", RUNNING})
@@ -186,7 +189,7 @@ def node(session: nox.Session) -> None:
     install(session, "dev")
     # Where npm is missing, the tests themselves skip, or fail under CI (see conftest.py).
     if npm := shutil.which("npm"):
-        locks = [lock for tests in TESTS for lock in Path(tests).glob("**/package-lock.json")]
+        locks = [lock for folder in (*TESTS, SAMPLES) for lock in Path(folder).glob("**/package-lock.json")]
         for lock in sorted(lock for lock in locks if "node_modules" not in lock.parts):
             with session.chdir(lock.parent):
                 session.run(npm, "ci", "--no-audit", "--no-fund", external=True)
@@ -208,7 +211,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("mypy", *PACKAGES, *SCRIPTS)
     # Tests are no packages and share file names, so they are told apart by their paths.
-    session.run("mypy", "--explicit-package-bases", *TESTS)
+    session.run("mypy", "--explicit-package-bases", *TESTS, SAMPLES)
     session.run("lint-imports")
 
 
