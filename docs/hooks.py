@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from docs_generator.clause_links import ClauseLinks
 from docs_generator.navigation import expand
 from docs_generator.pages import Pages
+from docs_generator.sequence import draw, parse
 from docs_generator.sources import Contract
 from mkdocs.structure.files import File
+from pymdownx.superfences import SuperFencesException
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -23,8 +25,10 @@ _ROOT_PAGES = {
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Let clause ids in every page lead to their clauses."""
+    """Let clause ids in every page lead to their clauses, and blocks of ```sequence become drawings."""
     config.markdown_extensions.append(ClauseLinks(Pages(Contract()).clause_links()))  # type: ignore[arg-type]  # Markdown takes extensions as well as their names
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
+    fences.append({"name": "sequence", "class": "", "format": _sequence, "validator": _titled})
     return config
 
 
@@ -37,3 +41,31 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, content=content))
     config.nav = expand(config.nav or [], [file.src_uri for file in files.documentation_pages()])
     return files
+
+
+def _titled(
+    language: str,  # noqa: ARG001 - the library's signature
+    inputs: dict[str, str],
+    options: dict[str, str],
+    attrs: dict[str, str],  # noqa: ARG001
+    md: object,  # noqa: ARG001
+) -> bool:
+    """Take a block that has a title, and nothing else beside its language."""
+    options |= inputs
+    return inputs.keys() == {"title"}
+
+
+def _sequence(
+    source: str,
+    language: str,  # noqa: ARG001 - the library's signature
+    class_name: str,  # noqa: ARG001
+    options: dict[str, str],
+    md: object,  # noqa: ARG001
+    **more: object,  # noqa: ARG001
+) -> str:
+    """Draw a block of a page; its title is what it is called for who does not see it."""
+    try:
+        return draw(parse(source), options["title"])
+    except ValueError as error:
+        # The one exception that the library does not turn into a block of plain code.
+        raise SuperFencesException(str(error)) from error
