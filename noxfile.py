@@ -102,8 +102,8 @@ def reference_server(command: str, log: Path) -> Iterator[str]:
 def tests(session: nox.Session) -> None:
     """Run all tests that need Python only, on each Python version that is there."""
     install(session, "dev")
-    # The zoo's own tests take half the time, and what they show does not depend on the interpreter.
-    left_out = ["node", "browser", *(["zoo"] if session.python != RUNNING else [])]
+    # The zoo's own tests take half the time; what they and those of the site show is the same everywhere.
+    left_out = ["node", "browser", *(["docs", "zoo"] if session.python != RUNNING else [])]
     session.run("pytest", "-m", " and ".join(f"not {name}" for name in left_out), *session.posargs)
 
 

@@ -11,7 +11,7 @@ from docs_generator.pages import Pages
 from docs_generator.sequence import draw, parse
 from docs_generator.sources import Contract
 from mkdocs.structure.files import File
-from pymdownx.superfences import SuperFencesException
+from pymdownx.superfences import SuperFencesException  # type: ignore[import-untyped]  # it has none
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from osint_events_conformance import settings as runner_settings
 from osint_events_server import settings as server_settings
 from osint_events_server.offer import Offer
 from osint_events_server.settings import Settings
@@ -16,6 +17,7 @@ from docs_generator import fields, http
 from docs_generator.sources import Code, Contract, class_name
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_RUNNER = Path(runner_settings.__file__).parent
 
 PROTOCOL = {1: "protocol/part-1.md", 2: "protocol/part-2.md"}
 LEGACY_SECTION = "Legacy rules"
@@ -54,9 +56,10 @@ class Pages:
 
     def all(self) -> dict[str, str | bytes]:
         """Give every generated page as Markdown, and every file for download as its bytes."""
-        return dict(self._texts()) | {
-            f"v1/{name}": path.read_bytes() for name, path in self.contract.raw().items()
-        }
+        downloads = {f"v1/{name}": path for name, path in self.contract.raw().items()}
+        downloads["backends/settings.schema.json"] = _RUNNER / "settings.schema.json"
+        downloads["backends/report.schema.json"] = _RUNNER / "report" / "report.schema.json"
+        return dict(self._texts()) | {uri: path.read_bytes() for uri, path in downloads.items()}
 
     def clause_links(self) -> dict[str, str]:
         """Give for each clause the page and anchor where it stands."""
@@ -102,6 +105,7 @@ class Pages:
                 operations=http.operations(self.contract.openapi),
             ),
         )
+        yield "backends/options.md", self._render("options.md.j2", options=list(_options()))
         yield "operators/settings.md", self._render("settings.md.j2", settings=list(self._settings()))
 
     def _render(self, template: str, **values: object) -> str:
@@ -181,17 +185,38 @@ class Pages:
     def _settings(self) -> Iterator[dict[str, object]]:
         for name, field in Settings.model_fields.items():
             least = [str(getattr(one, "ge", "")) for one in field.metadata if hasattr(one, "ge")]
-            default = field.default
             yield {
                 "name": name,
                 "flag": server_settings.flag(name),
                 "env": server_settings.env(name),
-                "default": {True: "on", False: "off", (): "none"}.get(default, default)
-                if isinstance(default, bool | tuple)
-                else default,
+                "default": _default(field.default),
                 "least": least[0] if least else None,
                 "about": field.description,
             }
+
+
+def _options() -> Iterator[dict[str, object]]:
+    """Give the runner's settings, which its flags and its table in a TOML file are made from."""
+    for name, field in runner_settings.Settings.model_fields.items():
+        if name != "url":
+            yield {
+                "flag": f"--{name.replace('_', '-')}",
+                "default": _default(field.get_default(call_default_factory=True)),
+                "about": field.description,
+            }
+
+
+def _default(value: object) -> str:
+    """Say a default as a person would."""
+    match value:
+        case True:
+            return "on"
+        case False:
+            return "off"
+        case None | () | "":
+            return "none"
+        case _:
+            return str(value)
 
 
 def _cell(text: str) -> str:

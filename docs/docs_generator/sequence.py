@@ -92,7 +92,7 @@ def _step(line: str) -> Step:
                 raise ValueError(f"{line!r}: a message is an object with a type")
             return Message("client" if sign == ">" else "server", content)
         case "*" | "-" | "x":
-            return Happening({"*": "server", "-": "client", "x": None}[sign], rest)  # type: ignore[arg-type]  # of the literals' type
+            return Happening({"*": "server", "-": "client", "x": None}[sign], rest)
         case _:
             raise ValueError(f"{line!r}: a step begins with >, <, *, - or x")
 
@@ -100,7 +100,7 @@ def _step(line: str) -> Step:
 def _details(message: dict[str, Any]) -> Iterator[str]:
     for name, value in message.items():
         match name, value:
-            case ("type" | "protocol" | "investigation_id" | "connection_id" | "client" | "limits"), _:
+            case (("type" | "protocol" | "investigation_id" | "connection_id" | "client" | "limits"), _):
                 continue
             case "data", dict():
                 yield " ".join(str(part) for key in ("type", "task_id") if (part := value.get(key)))
@@ -118,32 +118,33 @@ def _drawn(step: Step, y: int) -> tuple[list[str], int]:
     """Give the marks of a step that begins at y, and where it ends."""
     match step:
         case Message(sender, content):
-            lines = gist(content)
-            texts = [
-                f'<text class="{"name" if index == 0 else "detail"}" x="{WIDTH / 2:g}" y="{y + index * _LINE}"'
-                f' text-anchor="middle">{escape(line)}</text>'
-                for index, line in enumerate(lines)
+            names, *details = gist(content)
+            texts = [_text(WIDTH / 2, y, "middle", names, "name")]
+            texts += [
+                _text(WIDTH / 2, y + index * _LINE, "middle", line, "detail")
+                for index, line in enumerate(details, 1)
             ]
-            at = y + (len(lines) - 1) * _LINE + 8
+            at = y + len(details) * _LINE + 8
             start, end = (_CLIENT, _SERVER) if sender == "client" else (_SERVER, _CLIENT)
             back = -7 if end > start else 7
-            return [
-                f'<g class="{sender}">',
-                *texts,
-                f'<line x1="{start}" y1="{at}" x2="{end + back}" y2="{at}"/>',
-                f'<path d="M{end} {at} l{back} -4 v8 z"/></g>',
-            ], at
+            arrow = (
+                f'<line x1="{start}" y1="{at}" x2="{end + back}" y2="{at}"/>'
+                f'<path d="M{end} {at} l{back} -4 v8 z"/>'
+            )
+            return [f'<g class="{sender}">', *texts, arrow, "</g>"], at
         case Happening(None, text):
-            return [
-                f'<g class="break"><line x1="{_CLIENT}" y1="{y + 8}" x2="{_SERVER}" y2="{y + 8}"/>'
-                f'<text x="{WIDTH / 2:g}" y="{y}" text-anchor="middle">{escape(text)}</text></g>'
-            ], y + 8
-        case Happening(at_side, text):
-            x, anchor, side = (_CLIENT, "start", 1) if at_side == "client" else (_SERVER, "end", -1)
+            line = f'<line x1="{_CLIENT}" y1="{y + 8}" x2="{_SERVER}" y2="{y + 8}"/>'
+            return [f'<g class="break">{line}', _text(WIDTH / 2, y, "middle", text, ""), "</g>"], y + 8
+        case Happening(side, text):
+            x, anchor, towards = (_CLIENT, "start", 10) if side == "client" else (_SERVER, "end", -10)
             lines = textwrap.wrap(text, _CHARACTERS)
             texts = [
-                f'<text x="{x + side * 10}" y="{y + 4 + index * _LINE}" text-anchor="{anchor}">{escape(line)}</text>'
+                _text(x + towards, y + 4 + index * _LINE, anchor, line, "")
                 for index, line in enumerate(lines)
             ]
             end = y + (len(lines) - 1) * _LINE + 4
             return [f'<g class="happening"><circle cx="{x}" cy="{y}" r="4"/>', *texts, "</g>"], end
+
+
+def _text(x: float, y: float, anchor: str, text: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'

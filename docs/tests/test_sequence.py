@@ -15,7 +15,9 @@ DRAWN = [
     for path in sorted(DOCS.rglob("*.md"))
     if "node_modules" not in path.parts
     for number, block in enumerate(
-        re.findall(r"^```sequence[^\n]*\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        re.findall(
+            r"^```sequence[^\n]*\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
     )
 ]
 
