@@ -124,7 +124,7 @@ def test_the_job_of_a_template_judges_the_example_server(script: str, tmp_path: 
     # As it stands, but for the packages, which are here already, and the port, which may not be free.
     here = "\n".join(line for line in script.splitlines() if "pip install" not in line)
     here = here.replace("8000", str(port)).replace("runner/bin/", "")
-    here = here.replace("--report-html", "--only SUB-1 --report-html")
+    here = here.replace("--report-html", "--only SUB-1 --max-time 5 --report-html")
     assert "osint-events-conformance run" in here
     assert "venv" not in here
     (tmp_path / "aiohttp_server.py").write_text((SAMPLES / "backends" / "aiohttp_server.py").read_text())
