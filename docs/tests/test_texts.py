@@ -63,6 +63,13 @@ def test_each_command_is_one_that_the_tool_takes(page: str, command: str) -> Non
     assert page
 
 
+def test_each_sample_is_included_as_the_site_does() -> None:
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.lstrip().startswith("--8"):
+                assert re.fullmatch(r' *--8<-- "[\w./-]+(:\w+)?"', line), f"{page}: {line}"
+
+
 def test_the_commands_of_the_pages_were_found() -> None:
     assert len(COMMANDS) > 10
 
