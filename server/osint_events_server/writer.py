@@ -67,7 +67,7 @@ class Writer:
                 wire = frames_.wire
                 self.writes += 1
                 if not buffered and self._socket is not None:
-                    # Straight to the socket: what a transport does besides is for cases that are not this one.
+                    # Straight to the socket: what a transport does besides is for other cases than this one.
                     try:
                         written = os.write(self._socket, wire)
                     except OSError:  # full, or gone: the transport meets the same, and deals with it
