@@ -1,4 +1,4 @@
-"""The validators in ECMAScript: they refuse what jsonschema refuses, at the same places, by the same keywords."""
+"""The validators in ECMAScript refuse what jsonschema refuses: at the same places, by the same keywords."""
 
 from __future__ import annotations
 
