@@ -5,8 +5,9 @@ import base64
 import contextlib
 import itertools
 import json
-from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _SECONDS = 60  # for whatever is waited for: the machine may be busy
 class Page:
     """One tab."""
 
-    def __init__(self, ws: ClientConnection, session: str) -> None:
+    def __init__(self, ws: ClientConnection, session: str | None) -> None:
         self._ws = ws
         self._session = session
         self._ids = itertools.count(1)
@@ -28,7 +29,9 @@ class Page:
     async def send(self, method: str, **params: object) -> Any:
         """Run a command of the protocol, and give its result."""
         number = next(self._ids)
-        command = {"id": number, "method": method, "params": params, "sessionId": self._session}
+        command = {"id": number, "method": method, "params": params}
+        if self._session is not None:
+            command["sessionId"] = self._session
         await self._ws.send(json.dumps(command))
         async with asyncio.timeout(_SECONDS):
             while (answer := json.loads(await self._ws.recv())).get("id") != number:
@@ -103,42 +106,46 @@ class Page:
                 self.problems.append(f"{entry['text']} {entry.get('url', '')}")
 
 
+@contextlib.contextmanager
+def started(browser: str, profile: Path) -> Iterator[str]:
+    """Run Chromium with an empty profile, and give the URL of its DevTools."""
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={profile}",
+    )
+    with subprocess.Popen(  # noqa: S603 -- the browser that was found
+        [browser, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield _devtools(profile / "DevToolsActivePort", process)
+        finally:
+            process.terminate()
+
+
 @contextlib.asynccontextmanager
-async def opened(browser: str, profile: Path) -> AsyncIterator[Page]:
-    """Start Chromium with an empty profile, and give a tab of it."""
-    process = await asyncio.create_subprocess_exec(
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
-        stdout=DEVNULL, stderr=DEVNULL,
-    )  # fmt: skip
-    try:
-        async with connect(await _devtools(profile), max_size=None) as ws:
-            browser_page = Page(ws, "")
-            target = await _browser_command(ws, "Target.createTarget", url="about:blank")
-            attached = await _browser_command(
-                ws, "Target.attachToTarget", targetId=target["targetId"], flatten=True
-            )
-            browser_page = Page(ws, attached["sessionId"])
-            yield browser_page
-    finally:
-        process.terminate()
-        await process.wait()
+async def tab(devtools: str) -> AsyncIterator[Page]:
+    """Give a tab that shares nothing with others."""
+    async with connect(devtools, max_size=None) as ws:
+        browser = Page(ws, None)
+        context = await browser.send("Target.createBrowserContext")
+        target = await browser.send("Target.createTarget", url="about:blank", **context)
+        attached = await browser.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        yield Page(ws, attached["sessionId"])
+        await browser.send("Target.disposeBrowserContext", **context)
 
 
-async def _devtools(profile: Path) -> str:
+def _devtools(file: Path, process: subprocess.Popen[bytes]) -> str:
     """Wait for the file in which Chromium says where it listens."""
-    file = profile / "DevToolsActivePort"
-    async with asyncio.timeout(_SECONDS):
-        while True:
-            with contextlib.suppress(OSError, ValueError):
-                port, path = file.read_text().split("\n")
-                return f"ws://127.0.0.1:{port}{path}"
-            await asyncio.sleep(0.02)  # nothing tells when a file appears
-
-
-async def _browser_command(ws: ClientConnection, method: str, **params: object) -> Any:
-    await ws.send(json.dumps({"id": 0, "method": method, "params": params}))
-    async with asyncio.timeout(_SECONDS):
-        while (answer := json.loads(await ws.recv())).get("id") != 0:
-            pass
-    return answer["result"]
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError, ValueError):
+            port, path = file.read_text("ascii").split("\n")
+            return f"ws://127.0.0.1:{port}{path}"
+        time.sleep(0.02)  # nothing tells when a file appears
+    raise RuntimeError(f"Chromium did not start; its exit status is {process.poll()}")

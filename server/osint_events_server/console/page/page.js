@@ -44,9 +44,7 @@ const connection = new Connection(socketUrl, session, {
     const message = inspected.message;
     if (sent || message?.type !== "subscription_confirmed") return;
     if (message.replay?.status === "complete" && session.subscriptions.has(message.investigation_id)) {
-      const { count } = message.replay;
-      const missed = count === 1 ? "1 event that was missed is" : `${count} events that were missed are`;
-      cards.card(message.investigation_id).note(`Resumed: ${missed} replayed.`, false);
+      cards.card(message.investigation_id).note(`Resumed: ${missed(message.replay.count)}.`, false);
     }
   },
   item: (item) => {
@@ -62,6 +60,12 @@ const cards = new Cards(byId("investigations", HTMLElement), {
   subscribe: (id) => connection.subscribe(id, scope()),
   unsubscribe: (id) => connection.unsubscribe(id),
 });
+
+/** @param {number} count */
+function missed(count) {
+  if (count === 0) return "nothing was missed";
+  return count === 1 ? "1 event that was missed is replayed" : `${count} events that were missed are replayed`;
+}
 
 /** The WebSocket's URL on the server that this page came from. */
 function socketUrl() {
