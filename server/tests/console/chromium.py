@@ -131,7 +131,7 @@ def started(browser: str, profile: Path) -> Iterator[str]:
 @contextlib.asynccontextmanager
 async def tab(devtools: str) -> AsyncIterator[Page]:
     """Give a tab that shares nothing with others."""
-    async with connect(devtools, max_size=None) as ws:
+    async with connect(devtools, max_size=None, ping_interval=None) as ws:
         browser = Page(ws, None)
         context = await browser.send("Target.createBrowserContext")
         target = await browser.send("Target.createTarget", url="about:blank", **context)

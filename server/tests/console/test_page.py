@@ -309,7 +309,7 @@ async def test_it_fits_the_width_and_can_be_read(
     await page.open(f"http://{server}/")
     await subscribe(page, "1234")
     await publish("1234", STARTED, {"type": "task_failed", "task_id": "t-2", "message": "no answer"})
-    await page.until(percent("t-2"))
+    await page.until(f"{CARD}.querySelector('[data-task=\"t-2\"]')")
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     await page.until("document.querySelector('.row .raw')")
     await fits(page)
