@@ -133,7 +133,7 @@ def _package(version: str, origin: str) -> str:
         "//": origin,
         "name": "osint-events",
         "version": version,
-        "description": "Types, guards, validators and the classifier for investigation events over WebSocket.",
+        "description": "Types, guards, validators and the classifier of investigation events over WebSocket.",
         "license": "Apache-2.0",
         "type": "module",
         "exports": {

@@ -136,11 +136,10 @@ def test_drawn_values_get_the_verdicts_of_jsonschema(validate: Validate, case: t
     ],
 )
 def test_what_the_validators_cannot_judge_is_refused_by_its_name(schema: Any, words: str) -> None:
-    with pytest.raises(
-        SourceError, match="x.schema.json: the validator in ECMAScript does not know"
-    ) as refused:
+    with pytest.raises(SourceError) as refused:
         bare(schema, "x")
-    assert str(refused.value).endswith(words)
+    said = "schemas/v1/x.schema.json: the validator in ECMAScript does not know"
+    assert str(refused.value) == f"{said} {words}"
 
 
 def test_nothing_but_words_for_people_is_left_out() -> None:

@@ -1,4 +1,4 @@
-"""A page in headless Chromium, driven over the DevTools protocol: no package is needed for the little used here."""
+"""A page in headless Chromium, driven over the DevTools protocol: no package is needed for so little."""
 
 import asyncio
 import base64
@@ -96,7 +96,7 @@ class Page:
     async def screenshot(self, path: Path) -> None:
         """Write what is shown, all of the page, to a PNG file."""
         taken = await self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(taken["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(taken["data"]))
 
     def _note(self, event: Any) -> None:
         match event:

@@ -114,7 +114,7 @@ def publish(server: str, http: aiohttp.ClientSession) -> Publish:
 
 @pytest.fixture
 def assembled(tmp_path: Path) -> Path:
-    """Give a directory in which the page's modules stand as they are served, with the contract's beside them."""
+    """Give a directory in which the page's modules stand as they are served, the contract's beside them."""
     root = Path(__file__).parents[3]
     directory = tmp_path / "page"
     (directory / "contract").mkdir(parents=True)

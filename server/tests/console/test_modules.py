@@ -1,4 +1,4 @@
-"""The console's modules without a browser: their tests in Node, and a strict compiler's opinion of their types."""
+"""The console's modules without a browser: their tests in Node, and a strict compiler on their types."""
 
 from __future__ import annotations
 

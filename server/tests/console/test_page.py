@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -88,9 +88,6 @@ async def test_a_click_drops_the_connection_and_resumes(page: Page, server: str,
     await page.until(f"{percent('t-1')} === '0 %'")
 
 
-Restart = Callable[..., AbstractAsyncContextManager[str]]
-
-
 @pytest.mark.parametrize(
     ("keys", "reason"), [((), "invalid"), (("k" * 32,), "epoch_changed")], ids=["random keys", "lasting keys"]
 )
@@ -166,8 +163,14 @@ HOSTILE = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</scr
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ('{"type": "investigation_update", "investigation_id": 5, "data": {}}', "/investigation_id must be of"),
-        ('{"type": "investigation_update", "investigation_id": "x"}', 'the whole must have "data" (required)'),
+        (
+            '{"type": "investigation_update", "investigation_id": 5, "data": {}}',
+            "/investigation_id must be of",
+        ),
+        (
+            '{"type": "investigation_update", "investigation_id": "x"}',
+            'the whole must have "data" (required)',
+        ),
         ('{"type": "subscription_confirmed"', "the whole must be JSON"),
         ('["type"]', "the whole must be an object (MSG-1)"),
         (b"{}", "the whole must be a text frame (MSG-1)"),
@@ -227,18 +230,24 @@ async def test_features_tokens_and_positions_are_visible(page: Page, server: str
     await subscribe(page, "1234")
     await publish("1234", STARTED)
     await page.until(f"{percent('t-1')} === '0 %'")
-    granted = await page.evaluate("[...document.querySelectorAll('#features label')].map((one) => one.innerText)")
+    granted = await page.evaluate(
+        "[...document.querySelectorAll('#features label')].map((one) => one.innerText)"
+    )
     assert [one.split() for one in granted] == [
         [name, "✓", "granted"] for name in ("heartbeat", "replay", "scopes", "flow", "unsubscribe", "errors")
     ]
     assert "max_replay_events" in await page.evaluate(text("#welcome"))
-    position = await page.evaluate(f"[...{CARD}.querySelectorAll('details code')].map((one) => one.textContent)")
+    position = await page.evaluate(
+        f"[...{CARD}.querySelectorAll('details code')].map((one) => one.textContent)"
+    )
     seq, epoch, token = position
     assert seq == "1"
     assert "none" not in (epoch, token)
 
 
-async def test_without_capabilities_it_is_a_client_of_part_1(page: Page, wire: Wire, server: str, publish: Publish) -> None:
+async def test_without_capabilities_it_is_a_client_of_part_1(
+    page: Page, wire: Wire, server: str, publish: Publish
+) -> None:
     await page.open(f"http://{wire.address}/")
     await page.evaluate("document.querySelectorAll('#features input').forEach((one) => one.click())")
     await subscribe(page, "1234")
@@ -258,7 +267,9 @@ async def test_an_unsubscribed_investigation_is_silent_and_can_be_had_again(
     await page.open(f"http://{server}/")
     await subscribe(page, "1234")
     await page.evaluate(f"{CARD}.querySelector('[aria-label=\"Unsubscribe 1234\"]').click()")
-    await page.until("[...document.querySelectorAll('.what')].some((one) => one.textContent === 'unsubscribed')")
+    await page.until(
+        "[...document.querySelectorAll('.what')].some((one) => one.textContent === 'unsubscribed')"
+    )
     await publish("1234", STARTED)
     await page.evaluate(f"{CARD}.querySelector('[aria-label=\"Subscribe 1234\"]').click()")
     await page.until(f"{CARD}.querySelector('.state').textContent === 'subscribed'")
@@ -358,6 +369,6 @@ async def test_nothing_is_simulated_where_no_demo_runs(page: Page, server: str) 
     await page.open(f"http://{server}/")
     await page.until(text("#state") + " === 'not connected'")
     assert await page.evaluate("document.querySelector('#simulate').hidden")
-    answer: Any = await page.evaluate("fetch('/console/simulations', {method: 'POST'}).then((one) => one.status)")
+    answer = await page.evaluate("fetch('/console/simulations', {method: 'POST'}).then((one) => one.status)")
     assert answer == 404
     page.problems.clear()  # the browser notes a 404 as an error
