@@ -19,10 +19,11 @@ class StartError(Exception):
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
+async def running(settings: Settings, *, simulate: bool = False) -> AsyncIterator[str]:
     """Serve while the context lasts; then close connections with 1001 and release the port, in bounded time.
 
-    Yields the URL, with the port that was bound.
+    Yields the URL, with the port that was bound. With `simulate`, investigations that nobody runs are
+    published, to be watched.
 
     Raises:
         StartError: the address cannot be listened on.
@@ -32,7 +33,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         events=settings.history_events, seconds=settings.history_ttl, bytes=settings.history_bytes
     )
     store = MemoryStore(epoch=secrets.token_urlsafe(6), clock=time.monotonic, limits=limits)
-    service = Service(settings, store)
+    service = Service(settings, store, simulate=simulate)
     runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=settings.shutdown_timeout)
     await runner.setup()
     try:
@@ -43,6 +44,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             raise StartError(_cannot_listen(settings, error)) from error
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(service.deliver()), tasks.create_task(service.keep_young())]
+            if service.simulator is not None:
+                working.append(tasks.create_task(service.simulator.run()))
             try:
                 yield _url(settings, runner)
             finally:

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     enable_inject: bool = Field(
         default=False, description="Serve POST /inject, by which a conformance check makes the server emit."
     )
+    console: bool = Field(
+        default=False, description="Serve the live console at /, a page that watches investigations."
+    )
     fallback: Literal["on", "off"] = Field(
         "on", description="Send an event that nobody is subscribed to to all connections (DEL-3)."
     )
