@@ -44,7 +44,7 @@ class Service:
         self._positions = Positions(_tokens(settings), lambda: store.epoch)
         self._replayer = Replayer(store, self._positions, max_events=settings.max_replay_events)
         self._hub: Hub[Connection] = Hub(
-            fallback=settings.fallback == "on",
+            fallback=settings.has_fallback,
             position=self._followed.position,
             issue=self._positions.issue,
             clock=asyncio.get_running_loop().time,

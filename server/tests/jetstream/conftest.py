@@ -46,10 +46,8 @@ def open_store(nats: Any, stream: str) -> Open:
     """Open the test's stream, as another node would."""
 
     @asynccontextmanager
-    async def opened(*, timeout: float = 5.0, **options: Any) -> AsyncIterator[JetStreamStore]:
-        store = await JetStreamStore.open(
-            BrokerOptions((nats.url,), timeout=timeout), StreamOptions(name=stream, **options)
-        )
+    async def opened(**options: Any) -> AsyncIterator[JetStreamStore]:
+        store = await JetStreamStore.open(BrokerOptions((nats.url,)), StreamOptions(name=stream, **options))
         try:
             yield store
         finally:

@@ -229,7 +229,7 @@ async def test_a_stream_that_was_made_anew_is_another_epoch(open_store: Open, na
         assert [event.seq for event in await following(follower, 1)] == [1]
 
 
-async def test_settings_that_changed_are_given_to_the_stream(open_store: Open, nats: Any) -> None:
+async def test_settings_that_changed_are_given_to_the_stream(open_store: Open) -> None:
     async with open_store(seconds=100) as store:
         await store.append("x", payloads(b"1"))
         epoch = store.epoch
@@ -239,7 +239,7 @@ async def test_settings_that_changed_are_given_to_the_stream(open_store: Open, n
 
 async def test_somebody_elses_stream_is_left_alone(open_store: Open, nats: Any, stream: str) -> None:
     await administer(nats.url, f"CREATE.{stream}", b'{"name":"%s","subjects":["orders.>"]}' % stream.encode())
-    with pytest.raises(StoreUnusable, match=f"the stream {stream} .*other subjects.*--nats-stream"):
+    with pytest.raises(StoreUnusable, match=rf"the stream {stream} .*other subjects.*--nats-stream"):
         async with open_store():
             pass
 
@@ -270,18 +270,16 @@ async def test_a_broker_without_jetstream_is_a_clear_error() -> None:
 
 
 async def test_more_replicas_than_there_are_servers_is_a_clear_error(open_store: Open) -> None:
-    with pytest.raises(StoreUnusable, match="replicas > 1 not supported.*--nats-replicas"):
+    with pytest.raises(StoreUnusable, match=r"replicas > 1 not supported.*--nats-replicas"):
         async with open_store(replicas=3):
             pass
 
 
 async def test_a_wrong_password_is_a_clear_error() -> None:
-    with (
-        brokers.nats_server("-js", "--user", "u", "--pass", "right") as server,
-        pytest.raises(StoreUnusable, match="Authorization Violation"),
-    ):
-        url = server.url.replace("://", "://u:wrong@")
-        await JetStreamStore.open(BrokerOptions((url,), timeout=1), StreamOptions())
+    with brokers.nats_server("-js", "--user", "u", "--pass", "right") as server:
+        options = BrokerOptions((server.url.replace("://", "://u:wrong@"),), timeout=1)
+        with pytest.raises(StoreUnusable, match="Authorization Violation"):
+            await JetStreamStore.open(options, StreamOptions())
 
 
 async def test_events_larger_than_the_broker_takes_are_a_clear_error(nats: Any) -> None:

@@ -47,7 +47,7 @@ class StreamOptions:
             "retention": "limits",
             "discard": "old",
             "max_age": round(self.seconds * _SECOND),
-            "max_bytes": self.bytes,
+            "max_bytes": max(1, self.bytes),  # 0 would be without bound
             "max_msgs": -1,
             "max_msgs_per_subject": -1,
             "max_msg_size": -1,
