@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
@@ -48,7 +49,8 @@ class JetStreamFollower:
         self._position = state.last
         self._renewed = renewed
         self._delivered = 0
-        self._due: list[Event] = []
+        self._due: deque[list[Event] | Gap] = deque()
+        self._waiting = 0  # events that are due
         self._fed = asyncio.Event()
         self._taken = asyncio.Event()
         self._listening: Subscription | None = None
@@ -71,7 +73,8 @@ class JetStreamFollower:
     def close(self) -> None:
         """Follow no more; the broker forgets the consumer by itself."""
         self._is_closed = True
-        self._due = []
+        self._due.clear()
+        self._waiting = 0
         self._fed.set()
         self._taken.set()
 
@@ -83,7 +86,8 @@ class JetStreamFollower:
         """Wait for what is due."""
         while not self._is_closed:
             if self._due:
-                due, self._due = self._due, []
+                due = self._due.popleft()
+                self._waiting -= 0 if isinstance(due, Gap) else len(due)
                 self._taken.set()
                 return due
             if self._is_lost:
@@ -108,15 +112,12 @@ class JetStreamFollower:
             if (gap := await self._gap(state)) is not None:
                 return gap
             self._is_lost = False
-            wanted = self._position + 1
-            first = await self._consume(wanted)
+            await self._consume()
         except (StoreError, ApiError) as error:
             _log.info("the events cannot be followed now: %s", error)
             self._is_lost = True
             await asyncio.sleep(_RETRY_SECONDS)
-            return None
-        # This server of the cluster may have evicted more than the leader.
-        return self._missing(first) if first > wanted else None
+        return None
 
     async def _gap(self, state: State) -> Gap | None:
         if state.epoch != self._epoch:
@@ -136,23 +137,22 @@ class JetStreamFollower:
         return Gap("epoch_changed", seq)
 
     def _missing(self, first: int) -> Gap:
-        # Events from there on may be due already.
-        self._position = max(self._position, first - 1)
-        return Gap("unavailable", first - 1)
+        self._position = first - 1
+        return Gap("unavailable", self._position)
 
-    async def _consume(self, wanted: int) -> int:
-        """Begin to listen; return the number that the consumer begins with."""
+    async def _consume(self) -> None:
+        """Begin to listen."""
         self._delivered = 0
         self._consumer = consumers.new_name()
         self._listening = await self._broker.listen(self._take)
-        return await consumers.create(
+        await consumers.create(
             self._broker,
             self._stream.name,
             self._consumer,
             {
                 "deliver_subject": self._listening.subject,
                 "filter_subject": subjects.of_stream(self._stream.name),
-                "opt_start_seq": wanted,
+                "opt_start_seq": self._position + 1,
                 "ack_policy": "none",
                 "flow_control": True,
                 "idle_heartbeat": round(_HEARTBEAT_SECONDS * consumers.SECOND),
@@ -180,11 +180,19 @@ class JetStreamFollower:
         self._delivered = numbers.delivered
         if numbers.seq <= self._position:  # from a server of the cluster that was behind
             return
+        if numbers.seq > self._position + 1:  # every number is an event's: some were evicted
+            self._due.append(self._missing(numbers.seq))
         self._position = numbers.seq
         try:
-            self._due.append(messages.event(message, numbers.seq))
+            event = messages.event(message, numbers.seq)
         except subjects.ForeignSubject as error:
             _log.warning("somebody else publishes to the stream: %s", error)
+            return
+        if self._due and isinstance(self._due[-1], list):
+            self._due[-1].append(event)
+        else:
+            self._due.append([event])
+        self._waiting += 1
         self._fed.set()
 
     async def _heed(self, control: Control) -> None:
@@ -201,6 +209,6 @@ class JetStreamFollower:
 
     async def _room(self) -> None:
         """Wait until what is due is taken: until the answer the broker sends no more than its window."""
-        while len(self._due) >= _BACKLOG and not self._is_closed:
+        while self._waiting >= _BACKLOG and not self._is_closed:
             self._taken.clear()
             await self._taken.wait()

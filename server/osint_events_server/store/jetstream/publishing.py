@@ -105,7 +105,7 @@ class Publishing:
         self, subject: str, data: bytes, headers: dict[str, str] | None, seconds: float
     ) -> dict[str, Any]:
         try:
-            return await self._broker.request(subject, data, headers, timeout=seconds)
+            return await self._broker.request(subject, data, headers, seconds=seconds)
         except ApiError as error:
             if error.code in {_DUPLICATE_IN_PROCESS, _BATCH_INCOMPLETE, _TOO_MANY_BATCHES}:
                 raise _Again(str(error)) from error
