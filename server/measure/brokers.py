@@ -107,8 +107,8 @@ def nats_server(*options: str) -> Iterator[NatsServer]:
 
 
 @contextmanager
-def nats_cluster(size: int = 3) -> Iterator[list[NatsServer]]:
-    """Run a cluster with JetStream."""
+def nats_cluster(size: int, *more: str) -> Iterator[list[NatsServer]]:
+    """Run a cluster with JetStream; its servers are called n0, n1 and so on."""
     ports, routes = _free_ports(size), _free_ports(size)
     with tempfile.TemporaryDirectory() as directory:
         servers = []
@@ -118,7 +118,7 @@ def nats_cluster(size: int = 3) -> Iterator[list[NatsServer]]:
             options = ["-js", "-n", f"n{number}", "--cluster_name", "osint"]
             options += ["--cluster", f"nats://127.0.0.1:{route}"]
             options += ["--routes", ",".join(f"nats://127.0.0.1:{other}" for other in routes)]
-            servers.append(NatsServer(own, *options, port=port))
+            servers.append(NatsServer(own, *options, *more, port=port))
         try:
             for server in servers:
                 server.start(wait=False)
