@@ -82,7 +82,7 @@ class NatsServer:
         file = self._directory / f"nats-server_{self.pid}.ports"
         return (file.read_text() or None) if file.exists() else None
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
 

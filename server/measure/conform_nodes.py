@@ -1,7 +1,7 @@
 """Does the protocol hold across nodes? The conformance runner, subscribing on one and injecting on another.
 
-`python server/measure/conform_nodes.py [options of the runner]` starts a NATS server and two server nodes on it,
-and judges them with every capability, restarts included (RPL-8, RPL-9). Its exit status is the runner's.
+`python server/measure/conform_nodes.py [options of the runner]` starts a NATS server and two server nodes on
+it, and judges them with every capability, restarts included (RPL-8, RPL-9). Its exit status is the runner's.
 """
 
 # ruff: noqa: INP001 - scripts, run by their paths

@@ -63,7 +63,7 @@ class Node:
             raise SystemExit(f"the server did not start: {line.strip() or 'see above'}")
         self.port = int(line.rpartition(":")[2])
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
 

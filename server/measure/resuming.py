@@ -1,4 +1,4 @@
-"""Publishers that repeat until they are acknowledged, and subscribers that resume elsewhere, in a fault run."""
+"""A fault run's load: publishers that repeat until acknowledged, subscribers that resume elsewhere."""
 
 # ruff: noqa: INP001 - scripts, run by their paths
 
@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ class Book:
         acknowledged_at: when each of them was, by its number; monotonic seconds.
         delivered_at: when the last one of its subscribers had each of them.
         in_flight: publishes without an answer so far.
+        flying: is set while there are any.
         tally: what is counted.
 
     """
@@ -46,7 +47,20 @@ class Book:
     acknowledged_at: dict[int, float] = field(default_factory=dict)
     delivered_at: dict[int, float] = field(default_factory=dict)
     in_flight: int = 0
+    flying: asyncio.Event = field(default_factory=asyncio.Event)
     tally: Counter[str] = field(default_factory=Counter)
+
+    @contextlib.contextmanager
+    def publish(self) -> Iterator[None]:
+        """Count a publish as being in flight."""
+        self.in_flight += 1
+        self.flying.set()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self.flying.clear()
 
 
 class Publisher:
@@ -62,7 +76,12 @@ class Publisher:
     """
 
     def __init__(
-        self, investigation_id: str, nodes: Sequence[Node], http: aiohttp.ClientSession, book: Book, pause: float
+        self,
+        investigation_id: str,
+        nodes: Sequence[Node],
+        http: aiohttp.ClientSession,
+        book: Book,
+        pause: float,
     ) -> None:
         self._investigation_id = investigation_id
         self._nodes = itertools.cycle(nodes)
@@ -93,18 +112,16 @@ class Publisher:
             "Idempotency-Key": f"{self._investigation_id}-{numbers[0]}",
         }
         while True:
-            self._book.in_flight += 1
+            url = f"http://{self._node.address}/investigations/{self._investigation_id}/events"
             try:
-                url = f"http://{self._node.address}/investigations/{self._investigation_id}/events"
-                async with self._http.post(url, data=body, headers=headers) as response:
-                    answer = await response.json()
-                    if response.status == _ACCEPTED:
-                        return answer["seqs"] if many else [answer["seq"]]
-                    self._book.tally[f"publishes answered {response.status}"] += 1
+                with self._book.publish():
+                    async with self._http.post(url, data=body, headers=headers) as response:
+                        answer = await response.json()
+                if response.status == _ACCEPTED:
+                    return answer["seqs"] if many else [answer["seq"]]
+                self._book.tally[f"publishes answered {response.status}"] += 1
             except (aiohttp.ClientError, TimeoutError):
                 self._book.tally["publishes without an answer"] += 1
-            finally:
-                self._book.in_flight -= 1
             self._node = next(self._nodes)
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -124,7 +141,9 @@ class Subscriber:
 
     """
 
-    def __init__(self, number: int, nodes: Sequence[Node], investigation_ids: Sequence[str], book: Book) -> None:
+    def __init__(
+        self, number: int, nodes: Sequence[Node], investigation_ids: Sequence[str], book: Book
+    ) -> None:
         self.histories = {name: History(name, "all") for name in investigation_ids}
         self.broken: list[str] = []
         self._number = number
@@ -219,7 +238,7 @@ class Subscriber:
 
 
 @contextlib.asynccontextmanager
-async def publishing_client() -> Any:
+async def publishing_client() -> AsyncIterator[aiohttp.ClientSession]:
     """Yield an HTTP client that gives up in time."""
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, connect=_OPEN_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as http:
