@@ -143,7 +143,10 @@ class Service:
         if self._stopping:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the server stops")
         ws = self._response(request)
-        writer = await ws.prepare(request)
+        try:
+            writer = await ws.prepare(request)
+        except ConnectionResetError:  # gone during the handshake, as many are after a pause of the process
+            return web.Response(status=HTTPStatus.BAD_REQUEST)
         transport = request.transport
         if transport is None:  # gone during the handshake
             return ws

@@ -14,6 +14,7 @@ from osint_events_server.store import (
     IdempotencyConflict,
     Payload,
     PositionExpired,
+    StoreUnavailable,
     StoreUnusable,
 )
 from osint_events_server.store.jetstream import BrokerOptions, JetStreamStore, StreamOptions
@@ -285,3 +286,25 @@ async def test_a_wrong_password_is_a_clear_error() -> None:
 async def test_events_larger_than_the_broker_takes_are_a_clear_error(nats: Any) -> None:
     with pytest.raises(StoreUnusable, match="max_payload"):
         await JetStreamStore.open(BrokerOptions((nats.url,)), StreamOptions(), max_event_bytes=1_048_576)
+
+
+async def test_a_stream_that_lost_its_last_events_is_another_epoch(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osint_events_server.store.jetstream.follower._LOOKS_BEHIND", 2)
+    async with open_store() as store, open_store() as other:
+        epoch, follower = store.epoch, store.follow()
+        await store.append("x", payloads(b"1", b"2"))
+        await following(follower, 2)
+        follower._position = 100  # as if a machine had ended before its disk had the rest
+        follower.lose()
+        assert await next_gap(follower) == Gap("epoch_changed", 2)
+        assert store.epoch != epoch
+        assert list(await store.append("x", payloads(b"3"))) == [3]
+        assert [event.seq for event in await following(follower, 1)] == [3]
+        # The other nodes hear of it before they confirm a subscription.
+        other_follower = other.follow()
+        with pytest.raises(StoreUnavailable, match="begins anew"):
+            await other.head()
+        assert (await next_gap(other_follower)).reason == "epoch_changed"
+        assert (other.epoch, await other.head()) == (store.epoch, 3)

@@ -114,6 +114,7 @@ class Broker:
 
     async def _open(self) -> None:
         options = self._options
+        self._last_error = None
         self._client = Client()
         await self._client.connect(
             list(options.servers),
@@ -132,7 +133,9 @@ class Broker:
         )
 
     async def _note(self, error: Exception) -> None:
-        self._last_error = error
+        # A refusal says more than the connections that it then ends, or that are not made.
+        if not (isinstance(error, OSError) and isinstance(self._last_error, NatsError)):
+            self._last_error = error
         _log.debug("NATS: %r", error)
 
     async def _disconnected(self) -> None:
@@ -140,6 +143,7 @@ class Broker:
             _log.warning("the connection to NATS is lost: %s", _words(self._last_error))
 
     async def _reconnected(self) -> None:
+        self._last_error = None
         self._tell_watchers()
 
     async def _closed(self) -> None:
