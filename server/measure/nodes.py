@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Final
 
-KEY: Final = "a key for measurements, of no value"
+KEY: Final = "for-measurements-of-no-other-value"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0
 

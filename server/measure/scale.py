@@ -30,7 +30,7 @@ STREAM: Final = "OSINT_EVENTS"
 PAYLOAD: Final = json.dumps({"type": "task_progress", "task_id": "t-1", "message": "x" * 220}).encode()
 FLAGS: Final = ("--history-ttl=86400", "--history-bytes=4000000000", "--log-level=ERROR")
 _TOPICS: Final = 1000
-_TAIL: Final = 100
+_TAIL: Final = 10_000
 _REPLAYS: Final = 30
 _FLUSH: Final = 2000
 
@@ -41,12 +41,12 @@ def subject(investigation_id: str) -> str:
 
 
 @click.command()
-@click.option("--stored", multiple=True, type=click.IntRange(min=20_000), help="Events in the stream.")
+@click.option("--stored", multiple=True, type=click.IntRange(min=_TAIL), help="Events in the stream.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
 def main(stored: tuple[int, ...], file: Path | None) -> None:
     """Measure."""
     figures = {
-        "replays": asyncio.run(replays(stored or (20_000, 100_000, 1_000_000))),
+        "replays": asyncio.run(replays(stored or (10_000, 100_000, 1_000_000))),
         "idle": asyncio.run(idle()),
         "nodes": [asyncio.run(deliveries(count)) for count in (1, 2, 3)],
     }
@@ -82,21 +82,19 @@ async def stored_up_to(client: Client, count: int) -> None:
 
 
 async def replays(counts: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Time replays of 100 events of one of 100 busy investigations, and of 1,000, with ever more stored."""
+    """Time replays of 100 and of 1,000 events among the last 10,000, with ever more stored before."""
     rows = []
     with nats_server() as broker, running([Node(*shared(broker.url), *FLAGS)]) as (node,):
         client = await nats.connect(broker.url)
         stored = 0
         for count in counts:
-            await fill(client, (subject(f"i{number % _TOPICS}") for number in range(count - 20_000 - stored)))
-            stored = max(stored, count - 20_000)
-            await stored_up_to(client, stored)
+            await fill(client, (subject(f"i{number % _TOPICS}") for number in range(count - _TAIL - stored)))
+            await stored_up_to(client, count - _TAIL)
             tokens = {name: await token(node, name) for name in ("i7", "busy")}
-            # 10,000 of a hundred investigations, among them 100 of i7; then 10,000 with 1,000 of another.
-            await fill(client, (subject(f"i{number % _TAIL}") for number in range(10_000)))
-            await fill(client, (subject(("busy", *["i500"] * 9)[number % 10]) for number in range(10_000)))
+            await fill(client, map(subject, map(_of_tail, range(_TAIL))))
             stored = count
             await stored_up_to(client, stored)
+            await caught_up(node)
             for name, missed in (("i7", 100), ("busy", 1000)):
                 times = [await resumed(node, name, tokens[name], missed) for _ in range(_REPLAYS)]
                 rows.append(
@@ -111,6 +109,13 @@ async def replays(counts: tuple[int, ...]) -> list[dict[str, Any]]:
     return rows
 
 
+def _of_tail(number: int) -> str:
+    """Return an investigation: every hundredth time i7, every tenth time busy, and many others."""
+    if number % 100 == 7:  # noqa: PLR2004 - any of them
+        return "i7"
+    return "busy" if number % 10 == 3 else f"i{number % _TOPICS}"  # noqa: PLR2004 - see above
+
+
 async def token(node: Node, investigation_id: str) -> str:
     """Return a token of the present position."""
     async with connect(f"ws://{node.address}/ws/a") as ws:
@@ -119,6 +124,18 @@ async def token(node: Node, investigation_id: str) -> str:
         await ws.recv()
         found: str = json.loads(await ws.recv())["token"]
         return found
+
+
+async def caught_up(node: Node) -> None:
+    """Wait until the node delivers what is published now, and has no other work."""
+    url = f"http://{node.address}/investigations/fence/events"
+    async with connect(f"ws://{node.address}/ws/a") as ws, aiohttp.ClientSession() as http:
+        await ws.send(json.dumps({"type": "subscribe_investigation", "investigation_id": "fence"}))
+        await ws.recv()
+        async with http.post(url, json={"type": "note"}) as response:
+            response.raise_for_status()
+        async with asyncio.timeout(60):
+            await ws.recv()
 
 
 async def resumed(node: Node, investigation_id: str, replay_token: str, missed: int) -> float:

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from osint_events_server.scope import Scope
 from osint_events_server.settings import Settings, SettingsError, load
+from osint_events_server.store import Gap, Payload
+from osint_events_server.store.jetstream import BrokerOptions, JetStreamStore, StreamOptions
+
+from .conftest import brokers
 
 KEYS = {"token_keys": "k" * 32}
 NATS = {"store": "nats://127.0.0.1:4222", **KEYS}
@@ -81,3 +86,31 @@ async def test_a_broker_that_is_not_there_is_said_in_one_line() -> None:
         1,
         "Error: cannot connect to NATS at nats://127.0.0.1:1: Connection refused; see --store\n",
     )
+
+
+async def test_the_permissions_that_the_documentation_names_are_enough(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operators" / "nats.md").read_text(encoding="utf-8")
+    config = tmp_path / "nats.conf"
+    config.write_text(page.partition("```conf\n")[2].partition("```")[0])
+    with brokers.nats_server("-c", str(config)) as server:
+        url = server.url.replace("://", "://osint:secret@")
+        store = await JetStreamStore.open(BrokerOptions((url,)), StreamOptions())
+        try:
+            follower = store.follow()
+            events = [Payload(b"x" * 1000, Scope.TASKS)] * 1000
+            appending = [
+                asyncio.create_task(store.append("x", events, idempotency_key=str(n))) for n in range(20)
+            ]
+            received = 0
+            async with asyncio.timeout(20):
+                while received < 20_000:  # enough for the broker to ask whether there is room
+                    due = await anext(follower)
+                    assert not isinstance(due, Gap), due
+                    received += len(due)
+            await asyncio.gather(*appending)
+            assert len(await store.read_after("x", 10_000, limit=20_000)) == 10_000
+        finally:
+            await store.close()
+        # Changed settings, and a consumer that is deleted rather than left to age.
+        again = await JetStreamStore.open(BrokerOptions((url,)), StreamOptions(seconds=100))
+        await again.close()

@@ -8,6 +8,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from osint_events_server.scope import Scope
 from osint_events_server.store import Event, Payload, StoreUnavailable, StoreUnusable
@@ -24,10 +25,20 @@ _HEADERS_BYTES = 4096  # of a message, at most
 
 
 class JetStreamStore:
-    """An `EventStore` in a stream. See `JetStreamStore.open`."""
+    """An `EventStore` in a stream. See `JetStreamStore.open`.
 
-    def __init__(self, broker: Broker, stream: Stream, state: State) -> None:
+    Args:
+        broker: for requests, and for what they ask for.
+        live: for what is followed, so that a node that catches up answers publishers and subscribers all the
+            same, rather than after all that is under way to it.
+        stream: the stream, over the first of the connections.
+        state: the stream's, at the beginning.
+
+    """
+
+    def __init__(self, broker: Broker, live: Broker, stream: Stream, state: State) -> None:
         self._broker = broker
+        self._live = live
         self._stream = stream
         self._state = state
         self._followers: list[JetStreamFollower] = []
@@ -50,19 +61,21 @@ class JetStreamStore:
             StoreUnusable: it cannot be done; the message says why and what to do.
 
         """
-        connection = await Broker.connect(broker)
-        try:
-            _check_size(connection.max_payload, max_event_bytes + _HEADERS_BYTES)
-            opened = Stream(connection, stream)
-            return cls(connection, opened, await _prepared(opened, broker.timeout))
-        except BaseException:
-            await connection.close()
-            raise
+        async with AsyncExitStack() as undo:
+            calls = await Broker.connect(broker, purpose="requests")
+            undo.push_async_callback(calls.close)
+            _check_size(calls.max_payload, max_event_bytes + _HEADERS_BYTES)
+            opened = Stream(calls, stream)
+            state = await _prepared(opened, broker.timeout)
+            live = await Broker.connect(broker, purpose="live events")
+            undo.pop_all()
+            return cls(calls, live, opened, state)
 
     async def close(self) -> None:
-        """End the connection."""
+        """End the connections."""
         for follower in self._followers:
             follower.close()
+        await self._live.close()
         await self._broker.close()
 
     @property
@@ -101,7 +114,7 @@ class JetStreamStore:
 
     def follow(self) -> JetStreamFollower:
         """Follow what is appended since the stream was opened; see `EventStore.follow`."""
-        follower = JetStreamFollower(self._broker, self._stream, self._state, renewed=self._renew)
+        follower = JetStreamFollower(self._live, self._stream, self._state, renewed=self._renew)
         self._followers.append(follower)
         return follower
 

@@ -81,8 +81,9 @@ class Broker:
 
     """
 
-    def __init__(self, options: BrokerOptions) -> None:
+    def __init__(self, options: BrokerOptions, purpose: str) -> None:
         self._options = options
+        self._purpose = purpose
         self.timeout = options.timeout
         self._client = Client()
         self._last_error: Exception | None = None
@@ -91,14 +92,18 @@ class Broker:
         self._is_closing = False
 
     @classmethod
-    async def connect(cls, options: BrokerOptions) -> "Broker":
+    async def connect(cls, options: BrokerOptions, *, purpose: str) -> "Broker":
         """Return a connection.
+
+        Args:
+            options: how the broker is reached.
+            purpose: what for, in the log and in NATS's list of connections.
 
         Raises:
             StoreUnusable: none of the servers can be reached in time, or they refuse.
 
         """
-        broker = cls(options)
+        broker = cls(options, purpose)
         try:
             async with asyncio.timeout(options.timeout):
                 await broker._open()
@@ -118,7 +123,7 @@ class Broker:
         self._client = Client()
         await self._client.connect(
             list(options.servers),
-            name="osint-events-server",
+            name=f"osint-events-server: {self._purpose}",
             error_cb=self._note,
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
@@ -140,7 +145,7 @@ class Broker:
 
     async def _disconnected(self) -> None:
         if not self._is_closing:
-            _log.warning("the connection to NATS is lost: %s", _words(self._last_error))
+            _log.warning("the connection to NATS for %s is lost: %s", self._purpose, _words(self._last_error))
 
     async def _reconnected(self) -> None:
         self._last_error = None
@@ -167,7 +172,7 @@ class Broker:
         self._tell_watchers()
 
     def _tell_watchers(self) -> None:
-        _log.warning("connected to NATS again")
+        _log.warning("connected to NATS for %s again", self._purpose)
         for watcher in self._watchers:
             watcher()
 

@@ -33,7 +33,7 @@ class JetStreamFollower:
     and nothing comes twice, as long as the stream keeps it; where it does not, that is a `Gap`.
 
     Args:
-        broker: the connection.
+        broker: a connection of its own.
         stream: what is followed.
         state: the stream's, when it was looked at last; what comes after it is followed.
         renewed: is told of the state with a new epoch, before the gap is.
