@@ -57,12 +57,19 @@ class Experiment:
 
 def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
     """The experiments that apply to a finding of a script, the most special first."""
+    if any(isinstance(step, Connect) and step.compress for step in script.steps):
+        plain = mapped(script.steps, _uncompressed)
+        yield Experiment("CMP-1", (script.with_steps(plain),))
     if finding.kind in SELF_EVIDENT:
         return
     for make in _DISTURBANCES if finding.kind == "delayed" else _EXPERIMENTS:
         for clause, *several in make(script.steps, finding):
             if script.steps not in several:
                 yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
+
+
+def _uncompressed(step: Step) -> Step:
+    return replace(step, compress=False) if isinstance(step, Connect) else step
 
 
 SELF_EVIDENT = frozenset(

@@ -196,9 +196,10 @@ class Model:
             )
             return
         if type_ == "subscription_confirmed":
+            refused = self.capabilities.is_refused(peer, text.value)
             if peer.talk is not None:
                 self.capabilities.confirmed(peer, text.value, text.at)
-            self._confirmed(peer, text.value["investigation_id"], text.at)
+            self._confirmed(peer, text.value["investigation_id"], text.at, refused=refused)
         elif type_ == "investigation_update":
             self._update(peer, text)
         else:
@@ -226,9 +227,13 @@ class Model:
         elif peer.leaving:
             self._close_progress(peer)
         elif not peer.gone:
+            explained = self.capabilities.ended(peer, at)
             self._forgive(peer)
             peer.gone = True
             self._ended(peer, at)
+            if explained:
+                peer.case.on_change()
+                return
             clause = self.capabilities.clause_of_end(peer)
             verdicts.judge_end(peer, link.ended, link.close_received, at, clause)
         peer.gone = peer.gone or not peer.leaving
@@ -242,12 +247,14 @@ class Model:
             peer.unconfirmed = [item for item in peer.unconfirmed if item[1] is not debt]
             peer.pings = [item for item in peer.pings if item[1] is not debt]
             text, expected = verdicts.overdue_text(debt), verdicts.expected(debt)
-            case.find(debt.kind, text, peer.name, at, clause=debt.clause, expected=expected)
+            kind = self.capabilities.kind_overdue(debt)
+            case.find(kind, text, peer.name, at, clause=debt.clause, expected=expected)
 
     def fence_passed(self, case: Case) -> None:
         """What had not come until a fence never will: count the silences that were kept."""
         for peer in case.peers:
             self.capabilities.silent(peer)
+        self.capabilities.judge_silence(case)
         for investigation in case.investigations.values():
             if not any(peer.serves for peer in investigation.subscriptions):
                 continue  # its silence says nothing: the fallback may be off
@@ -297,8 +304,13 @@ class Model:
                 peer.debts.discard(debt)
                 del event.debts[peer]
 
-    def _confirmed(self, peer: Peer, investigation_id: str, at: float) -> None:
+    def _confirmed(
+        self, peer: Peer, investigation_id: str, at: float, *, refused: bool = False
+    ) -> None:
         case = peer.case
+        if refused:
+            self._confirmed_unasked(peer, investigation_id, at, refused=True)
+            return
         for index, (waiting, debt) in enumerate(peer.unconfirmed):
             if waiting == investigation_id:
                 del peer.unconfirmed[index]
@@ -317,8 +329,14 @@ class Model:
         if not (peer.leaving or peer.gone):
             self._confirmed_unasked(peer, investigation_id, at)
 
-    def _confirmed_unasked(self, peer: Peer, investigation_id: str, at: float) -> None:
+    def _confirmed_unasked(
+        self, peer: Peer, investigation_id: str, at: float, *, refused: bool = False
+    ) -> None:
         case, shown = peer.case, values.show(investigation_id)
+        if refused:
+            message = f"{shown} was confirmed after rate_limited said that it is not"
+            case.find("carried_out", message, peer.name, at)
+            return
         mistake = self.capabilities.mistake_about(peer, investigation_id)
         if mistake is not None and "invalid_scope" in mistake.codes:
             case.find("confirmed_bad_scope", f"a bad scope was confirmed for {shown}", peer.name, at)
