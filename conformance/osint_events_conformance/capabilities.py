@@ -77,6 +77,8 @@ class Talk:
     provoked: str = ""
     """The clause that an end of the connection would break, by what was said last."""
     answers_pings: bool = True
+    pongs: int = 0
+    """Pongs that nobody asked for, and that no fence was passed after (HB-3)."""
     ping_due: Debt | None = None
     end_due: Debt | None = None
     """The end that is owed to who shows no sign of life (HB-2)."""
@@ -84,6 +86,8 @@ class Talk:
     was_pressed: bool = False
     """Whether `backpressure high` came."""
     ended_slow: bool = False
+    held_for: float = 0.0
+    """Seconds of that stall."""
     held: int = 0
     """Bytes that had been published for it when it read again after a stall."""
     refused: set[str] = field(default_factory=set)
@@ -183,13 +187,16 @@ class Capabilities:
     def mistaken(self, peer: Peer, message: object, codes: tuple[str, ...], at: float) -> None:
         """A message goes out that is not to be carried out; some mistakes must be told (ERR-1)."""
         talk = peer.talk
-        if _MALFORMED.issuperset(codes):
+        if codes and _MALFORMED.issuperset(codes):
             peer.malformed.append("ROB-2")
             peer.may_end = True
         if talk is None or (talk.features is None and self.offered is None):
             return
         talk.provoked = next((_TOLERATED[code] for code in codes if code in _TOLERATED), "")
         fields = message if isinstance(message, dict) else {}
+        if fields.get("type") == "pong" and self.uses(peer, "heartbeat"):
+            talk.provoked = "HB-3"
+            talk.pongs += 1
         clause = next((_PROMISED[code] for code in codes if code in _PROMISED), None)
         debt = None
         if clause is not None and self.uses(peer, "errors"):
@@ -299,14 +306,20 @@ class Capabilities:
         slow = debt.kind == "lost" and peer.has_stalled and peer.talk and peer.talk.uses("flow")
         return "sent_after_loss" if slow else debt.kind
 
+    def clause_overdue(self, debt: Debt) -> str:
+        """The clause that a loss breaks which only a compressed connection suffers (CMP-1)."""
+        if debt.event is None or not debt.peer.link.compresses:
+            return ""
+        return "CMP-1" if any(not peer.link.compresses for peer in debt.event.received) else ""
+
     def judge_silence(self, case: Case) -> None:
         """Judge what was not said of full queues (FLW-1)."""
         flow.judge_silence(case)
 
-    def resuming(self, peer: Peer, published: int) -> None:
-        """A client reads again, for which so many bytes have been published."""
+    def resuming(self, peer: Peer, published: int, seconds: float) -> None:
+        """A client reads again after so long, for which so many bytes have been published."""
         if peer.talk is not None:
-            peer.talk.held = published
+            peer.talk.held, peer.talk.held_for = published, seconds
 
     def flooding(self, peer: Peer) -> None:
         """A subscribe went out among too many: it is confirmed or refused (FLW-3)."""
@@ -332,7 +345,7 @@ class Capabilities:
         if talk is None or talk.features is None:
             return False
         close = peer.link.close_received
-        if heartbeats.judge_end(peer, talk, close, at) if talk.uses("heartbeat") else False:
+        if talk.uses("heartbeat") and heartbeats.judge_end(peer, talk, close, at):
             return True
         flow.judge_slow_end(peer, talk, close, at)
         return False
@@ -352,6 +365,8 @@ class Capabilities:
         talk.after_end.clear()
         if not peer.serves:
             return
+        peer.case.cases["HB-3"] += talk.pongs
+        talk.pongs = 0
         for at, code in talk.unasked_errors:
             told = f"error {code} was sent, but errors was not granted"
             peer.case.find("unasked_error", told, peer.name, at)
@@ -497,7 +512,7 @@ class Capabilities:
             peer.answer("pong", message["id"])
 
     def _backpressure(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        flow.pressed(peer, talk, message, at, self._owe, self._pay)
+        flow.pressed(peer, talk, message["state"], at, owe=self._owe, pay=self._pay)
 
     def _error(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         code, ref, case = message["code"], message.get("ref"), peer.case
@@ -509,12 +524,7 @@ class Capabilities:
             text = f"error {code} says temporary: {values.show(message['temporary'])}"
             case.find("wrong_error", text, peer.name, at)
         if code == "rate_limited":
-            talk.limited += 1
-            case.cases["FLW-3"] += 1
-            if isinstance(ref, str):
-                talk.refused.add(ref)
-            if "retry_after_ms" not in message:
-                case.find("no_retry_after", "rate_limited without retry_after_ms", peer.name, at)
+            flow.limited(peer, talk, message, at)
         if any(one.ref == ref for one in talk.requests if ref is not None):
             if code in REFUSALS:
                 self._refused(peer, talk, ref)

@@ -256,7 +256,7 @@ class Executor:
 
     # Steps
 
-    async def _step(self, running: _Running, step: s.Step) -> None:  # noqa: C901, PLR0912 - one arm a step
+    async def _step(self, running: _Running, step: s.Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a step
         peers = [running.peers.get(name) for name in s.connections(step)]
         if not isinstance(step, s.Connect) and any(peer is None or not peer.serves for peer in peers):
             return  # the connection was refused or ended: that is on record already
@@ -293,6 +293,7 @@ class Executor:
                 peer = self._peer(running, name)
                 running.case.log(self.clock(), name, "*", "stops reading")
                 peer.may_end = peer.stalled = peer.has_stalled = True
+                peer.stalled_at = self.clock()
                 peer.link.pause_reading()
             case s.Resume():
                 await self._resume(running, step)
@@ -668,7 +669,7 @@ class Executor:
     async def _resume(self, running: _Running, step: s.Resume) -> None:
         peer = self._peer(running, step.conn)
         peer.link.resume_reading()
-        self.model.capabilities.resuming(peer, _published(peer))
+        self.model.capabilities.resuming(peer, _published(peer), self.clock() - peer.stalled_at)
         running.case.log(self.clock(), step.conn, "*", "reads again")
         peer.stalled = False
         await self._until(running, lambda: peer.gone or not peer.debts)

@@ -19,19 +19,19 @@ _MAY_END_SLOW = frozenset({1001, 1012, 1013, 4001, SLOW_CONSUMER})
 """Codes with which a connection that was not read may end; the others say something else."""
 _STEP = 1 / 4
 """How much of the queue two readers may differ by for the one to tell what the other's was like."""
+_BRISK = 0.9
+"""Seconds of a stall that no server takes for long."""
 _SLACK = 1.5
 """How many times the messages of the time that passed a server may take beyond the burst."""
 
 
-def pressed(
-    peer: Peer, talk: Talk, message: Mapping[str, Any], at: float, owe: Owe, pay: Pay
-) -> None:
+def pressed(peer: Peer, talk: Talk, state: str, at: float, *, owe: Owe, pay: Pay) -> None:
     """Judge `backpressure`: high and normal alternate, and high is followed by normal in the end (FLW-1)."""
     peer.case.cases["FLW-1"] += 1
-    if message["state"] == talk.pressure:
+    if state == talk.pressure:
         text = f"backpressure says {talk.pressure} twice, or normal at first"
         peer.case.find("not_alternating", text, peer.name, at)
-    talk.pressure = message["state"]
+    talk.pressure = state
     if talk.pressure == "high":
         talk.was_pressed = True
         if talk.normal_due is None:
@@ -80,7 +80,7 @@ def judge_silence(case: Case) -> None:
     """Readers that stalled, of which one is ended and one that had little less waiting is not told (FLW-1).
 
     What waits in kernels on the way is not known, but the same for readers of one kind: so the one that is
-    ended shows how much was in the queue of the next.
+    ended shows how much was in the queue of the next. Who stalled for long may have been ended for that.
     """
     slow = [
         (peer, peer.talk)
@@ -89,16 +89,31 @@ def judge_silence(case: Case) -> None:
     ]
     if any(talk.was_pressed for _, talk in slow):
         return
-    full = min((talk.held for _, talk in slow if talk.ended_slow), default=0)
+    limit = max((_limit(talk) for _, talk in slow), default=0)
+    ended = (talk.held for _, talk in slow if talk.ended_slow and talk.held_for < _BRISK)
+    full = min((held for held in ended if held > limit), default=0)
     served = [(peer, talk) for peer, talk in slow if peer.serves and talk.held < full]
     if not served:
         return
     peer, talk = max(served, key=lambda pair: pair[1].held)
-    limit = int(talk.welcome.get("limits", {}).get("max_queue_bytes", 0))
     case.cases["FLW-1"] += 1
     if full - talk.held <= _STEP * limit:
         text = f"with {talk.held} bytes waiting no backpressure was said, with {full} the connection ended"
         case.find("no_pressure", text, peer.name, case.progressed_at)
+
+
+def _limit(talk: Talk) -> int:
+    return int(talk.welcome.get("limits", {}).get("max_queue_bytes", 0))
+
+
+def limited(peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
+    """Judge a `rate_limited`: what it is about is not carried out, and may be tried again (FLW-3)."""
+    peer.case.cases["FLW-3"] += 1
+    talk.limited += 1
+    if isinstance(ref := message.get("ref"), str):
+        talk.refused.add(ref)
+    if "retry_after_ms" not in message:
+        peer.case.find("no_retry_after", "rate_limited without retry_after_ms", peer.name, at)
 
 
 def judge_flood(peer: Peer, talk: Talk, sent: int, seconds: float, at: float) -> None:

@@ -25,6 +25,6 @@ async def probe(executor: Executor, rng: random.Random) -> None:
         capabilities.offered, capabilities.protocol = talk.features, talk.welcome["protocol"]
         capabilities.welcome = talk.welcome
     n = Names(rng)
-    steps = (Connect("z", n.client(), compress=True),)
-    case = await executor.run(Script("probe", steps, "CMP-1", "probe", salts=(n.word, n.digits)))
+    offering = (Connect("z", n.client(), compress=True),)
+    case = await executor.run(Script("probe", offering, "CMP-1", "probe", salts=(n.word, n.digits)))
     executor.model.capabilities.compresses = any(peer.link.compresses for peer in case.peers)

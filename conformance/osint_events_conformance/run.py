@@ -471,7 +471,10 @@ class Run:
         before = counts.total()
         for script, case in runs:
             counts.update(case.cases)
-            if case.cases and not case.cut_short and script.clause not in _BY_CASES:
+            by_cases = script.clause in _BY_CASES or (
+                script.clause == "DEL-3" and self.settings.fallback == "any"
+            )
+            if case.cases and not case.cut_short and not by_cases:
                 counts[script.clause] += 1
             self._tally.refused_payloads += case.refused_payloads
         result = self._phase_result(phase)

@@ -63,7 +63,7 @@ def compressed_messages_are_understood(kit: Kit) -> Iterator[Scenario]:
     text = subscribe_text(large, x="x" * (65_536 - len(subscribe_text(large, x="").encode())))
     yield n, "subscribes that are compressed", [
         _compressed("z", n.client("z")), Subscribe("z", n.id()), Subscribe("z", large, text), Ping("z", b"there"),
-        *(Subscribe("z", n.id(f"{number}"), wait=False) for number in range(20)), Settle(), Publish(n.id(), event()), Publish(large, event()),
+        *(Subscribe("z", n.id("x" * number), wait=False) for number in range(20)), Settle(), Publish(n.id(), event()), Publish(large, event()),
     ]  # fmt: skip
     if kit.offered:
         n = kit.names()
@@ -91,7 +91,10 @@ def what_inflates_to_too_much_is_refused(kit: Kit) -> Iterator[Scenario]:
     for times in _TIMES:
         for features in ((), FEATURES):
             n = kit.names()
-            start: list[Step] = [_compressed("z", n.client("z")), *([Hello("z", features)] if features else [])]
+            start: list[Step] = [
+                _compressed("z", n.client("z")),
+                *([Hello("z", features)] if features else []),
+            ]
             yield n, f"{times} times the limit, {'with' if features else 'without'} hello", [
                 *start, Subscribe("z", n.id("own")), *subscriber("other", n.client("o"), n.id()),
                 _beyond(n, kit, times), Publish(n.id(), event()),

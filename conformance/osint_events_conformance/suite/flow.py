@@ -29,7 +29,7 @@ _PARTS = 24
 _LARGEST = 60_000
 _BEYOND = 3_000_000
 """Bytes that the ways to a reader may take up besides."""
-_LEVELS = tuple(level / 100 for level in range(55, 190, 15))
+_LEVELS = tuple(level / 100 for level in range(55, 190, 20))
 """How much is published, in queues, when one reader after the other reads again."""
 _BRIEF = 0.15
 _BEFORE_ABUSE = 40
@@ -67,16 +67,12 @@ def _events(kit: Kit, investigation_id: str, size: int, name: str = "") -> list[
 
 @check("FLW-1", needs_payload=True, unless=_no_queue)
 def a_queue_that_fills_is_told(kit: Kit) -> Iterator[Scenario]:
-    """Readers that stall, each until a little more waits for it than for the one before."""
+    """Readers that stall, each until a little more waits for it than for the one before, and never for long."""
     n = kit.names()
-    steps: list[Step] = subscriber("witness", n.client("w"), n.id())
-    conns = [f"slow{number}" for number in range(len(_LEVELS))]
-    for conn in conns:
-        steps += _slow(kit, conn, n.client(conn), n.id())
-    published = 0.0
-    for conn, level in zip(conns, _LEVELS, strict=True):
-        steps += _events(kit, n.id(), int(_queue(kit) * (level - published)), f"{level}-")
-        published = level
+    steps: list[Step] = []
+    for number, level in enumerate(_LEVELS):
+        conn, one = f"slow{number}", n.id(f"{number}")
+        steps += [*_slow(kit, conn, n.client(conn), one), *_events(kit, one, int(_queue(kit) * level))]
         steps += [Resume(conn), Settle(fence=False)]
     yield n, "readers that are slower and slower", [*steps, Settle()]
 

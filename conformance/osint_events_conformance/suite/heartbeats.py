@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 
-from osint_events_conformance.script import Follow, Mistake, Pause, Ping, Publish, Quiet, Step
+from osint_events_conformance.script import Follow, Mistake, Pause, Ping, Publish, Quiet, Settle, Step
 from osint_events_conformance.suite import Kit, Scenario, check, event, greeted
 
 _PER_INTERVAL = 8
@@ -26,6 +26,19 @@ def _turns(kit: Kit, *signs: Step) -> list[Step]:
     return [step for _ in range(turns) for step in (*signs, Pause(pause))]
 
 
+@check("HB-3")
+def pongs_that_nobody_asked_for_are_ignored(kit: Kit) -> Iterator[Scenario]:
+    """Of unknown ids, one and many, with the feature and without; what comes after is carried out."""
+    texts = [json.dumps({"type": "pong", "id": one}) for one in ("", "s1", "nobody asked", "é" * 64)]
+    for features in (("heartbeat",), ("heartbeat", "errors"), ()):
+        n = kit.names()
+        codes = () if features else ("unknown_type",)
+        pongs = [Mistake("a", text, codes) for text in texts]
+        yield n, f"pongs, features {list(features)}", [
+            *greeted("a", n.client(), *features), *pongs, Follow("a", n.id()), *pongs, *pongs, Settle(), Publish(n.id(), event()),
+        ]  # fmt: skip
+
+
 @check("HB-2", mode="long", unless=_too_long)
 def the_silent_are_pinged_and_the_dead_ended(kit: Kit) -> Iterator[Scenario]:
     """One that is dead, one that only answers, one that sends Ping frames, one that is never sent anything."""
@@ -34,7 +47,7 @@ def the_silent_are_pinged_and_the_dead_ended(kit: Kit) -> Iterator[Scenario]:
     conns = ("dead", "listener", "framer", "sender")
     yield n, "silent in four ways", [
         *(step for conn in conns for step in greeted(conn, n.client(conn), "heartbeat")),
-        Quiet("dead", dead=True), Quiet("listener"), Quiet("sender"),
+        *greeted("without", n.client("w")), Quiet("dead", dead=True), Quiet("listener"), Quiet("sender"),
         *_turns(kit, Ping("framer", b"life"), pong),
     ]  # fmt: skip
 
