@@ -156,6 +156,27 @@ def soak(session: nox.Session) -> None:
     session.run("python", "server/measure/soak.py", "--json=reports/soak.json", *session.posargs)
 
 
+@nox.session(name="conformance-nodes")
+def conformance_nodes(session: nox.Session) -> None:
+    """Judge two server nodes on one NATS server: subscribe on one, inject on the other, with restarts."""
+    install(session, "build", "server", "nats", "conformance", editable=False)
+    session.run("python", "server/measure/conform_nodes.py", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill, pause and cut off server nodes and NATS servers under load (-- --short: two faults)."""
+    install(session, "build", "server", "nats", "client", editable=False)
+    session.run("python", "server/measure/faults.py", "--json=reports/faults.json", *session.posargs)
+
+
+@nox.session(name="bench-nodes")
+def bench_nodes(session: nox.Session) -> None:
+    """Measure the shared store: replays by length of history, idle investigations, one to three nodes."""
+    install(session, "build", "server", "nats", "client", editable=False)
+    session.run("python", "server/measure/scale.py", "--json=reports/scale.json", *session.posargs)
+
+
 @nox.session
 def compare(session: nox.Session) -> None:
     """Put a plain schema validation beside the runner, by the matrix that nox -s selftest left."""
@@ -262,6 +283,7 @@ def constraints(session: nox.Session) -> None:
         "server": ("--extra=server",),
         "conformance": ("--extra=conformance",),
         "client": ("--extra=client",),
+        "nats": ("--extra=nats", "--group=nats"),
         "bench": ("--extra=server", "--group=bench"),
     }
     for name, parts in sources.items():
