@@ -42,6 +42,13 @@ class Page:
         """Open an address; from then on its page is what is asked."""
         await self._call("Page.navigate", url=url)
 
+    async def look(self, width: int, scheme: str) -> None:
+        """Look at pages on a screen of so many pixels, `light` or `dark`."""
+        screen = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        await self._call("Emulation.setDeviceMetricsOverride", **screen)
+        preferred = {"name": "prefers-color-scheme", "value": scheme}
+        await self._call("Emulation.setEmulatedMedia", features=[preferred])
+
     async def _call(self, method: str, **parameters: object) -> dict[str, Any]:
         self._number += 1
         await self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
