@@ -48,7 +48,7 @@ class Service:
         self._positions = Positions(_tokens(settings), lambda: store.epoch)
         self._replayer = Replayer(store, self._positions, max_events=settings.max_replay_events)
         self._hub: Hub[Connection] = Hub(
-            fallback=settings.fallback == "on",
+            fallback=settings.has_fallback,
             position=self._followed.position,
             issue=self._positions.issue,
             clock=asyncio.get_running_loop().time,
@@ -150,7 +150,10 @@ class Service:
         if self._stopping:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the server stops")
         ws = self._response(request)
-        writer = await ws.prepare(request)
+        try:
+            writer = await ws.prepare(request)
+        except ConnectionResetError:  # gone during the handshake, as many are after a pause of the process
+            return web.Response(status=HTTPStatus.BAD_REQUEST)
         transport = request.transport
         if transport is None:  # gone during the handshake
             return ws

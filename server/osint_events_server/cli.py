@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import click
@@ -52,6 +53,8 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
     annotation = field.annotation
+    if isinstance(annotation, UnionType):  # with None
+        annotation = get_args(annotation)[0]
     flag = configuration.flag(name)
     kind: dict[str, Any] = {"type": annotation}
     if annotation is bool:
@@ -67,7 +70,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
-    return str(default) if default != () else "none"
+    return "none" if default in {None, ()} else str(default)
 
 
 @main.command(epilog=_EXIT_STATUS)

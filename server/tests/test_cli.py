@@ -159,7 +159,7 @@ async def test_an_unknown_host_is_said_with_status_1() -> None:
         (["--config", "absent.toml"], {}, "Error: absent.toml: No such file or directory\n"),
         (["--no-such-flag"], {}, "No such option"),
         (["--port", "x"], {}, "'x' is not a valid integer"),
-        (["--fallback", "maybe"], {}, "'maybe' is not one of 'on', 'off'"),
+        (["--fallback", "maybe"], {}, "'maybe' is not one of 'auto', 'on', 'off'"),
     ],
 )
 def test_a_wrong_setting_is_said_with_status_2(
