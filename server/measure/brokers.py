@@ -35,14 +35,14 @@ class NatsServer:
 
     Args:
         directory: for its data, its log and the file in which it says its port.
-        options: of nats-server.
+        options: of nats-server; they count from the next start on.
         port: where it listens, on 127.0.0.1; -1 for a free one.
 
     """
 
     def __init__(self, directory: Path, *options: str, port: int = -1) -> None:
         self._directory = directory
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port
 
@@ -64,7 +64,7 @@ class NatsServer:
         command = [program(), "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._directory)]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own server
-                [*command, "--ports_file_dir", str(self._directory), *self._options], stderr=log
+                [*command, "--ports_file_dir", str(self._directory), *self.options], stderr=log
             )
         if wait:
             self.wait()
