@@ -1,6 +1,7 @@
 """The aiohttp shell: routes, handshake, ingest, inject and health."""
 
 import asyncio
+import random
 import secrets
 import zlib
 from collections.abc import Awaitable, Callable
@@ -9,16 +10,17 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import WSCloseCode, web
 
-from osint_events_server import deflate
+from osint_events_server import console, deflate
 from osint_events_server.connection import Connection
 from osint_events_server.hub import Hub
-from osint_events_server.ingest import Ingest, Limits, Refused, too_large, unsupported_media_type
+from osint_events_server.ingest import JSON, Ingest, Limits, Refused, too_large, unsupported_media_type
 from osint_events_server.linger import Lingering
 from osint_events_server.offer import Offer
 from osint_events_server.positions import Positions
 from osint_events_server.replay import Replayer
 from osint_events_server.session import Session
 from osint_events_server.settings import Settings
+from osint_events_server.simulate import Simulator
 from osint_events_server.store import EventStore, Gap, IdempotencyConflict, StoreUnavailable
 from osint_events_server.tokens import MIN_KEY_BYTES, Tokens
 
@@ -33,12 +35,14 @@ class Service:
     Args:
         settings: the limits.
         store: where events go, and from where they are delivered.
+        simulate: whether there is a simulator, which the console may ask for investigations.
 
     """
 
-    def __init__(self, settings: Settings, store: EventStore) -> None:
+    def __init__(self, settings: Settings, store: EventStore, *, simulate: bool = False) -> None:
         self._settings = settings
         self._store = store
+        self.simulator = Simulator(self._publish_simulated, rng=random.Random()) if simulate else None
         self._followed = store.follow()
         self._offer = Offer.of(settings)
         self._positions = Positions(_tokens(settings), lambda: store.epoch)
@@ -71,6 +75,9 @@ class Service:
         add("POST", "/investigations/{investigation_id:[^/]+}/events", self._guard(self._publish))
         add("GET", "/healthz", self._health)
         add("POST", "/inject", self._guard(self._inject))
+        if self._settings.console:
+            for route in console.routes(self.simulator):
+                add(route.method, route.path, self._guard(route.handler))
         return app
 
     async def deliver(self) -> None:
@@ -215,6 +222,10 @@ class Service:
         if request.content_type == "application/json":
             return _accepted(b'{"seq":%d}' % seqs[0])
         return _accepted(b'{"seqs":[%b]}' % b",".join(b"%d" % seq for seq in seqs))
+
+    async def _publish_simulated(self, investigation_id: str, event: bytes) -> None:
+        payloads = self._ingest.events(investigation_id, event, content_type=JSON)
+        await self._store.append(investigation_id, payloads)
 
     async def _inject(self, request: web.Request) -> web.Response:
         if not self._settings.enable_inject:

@@ -1,4 +1,4 @@
-"""The command line: `osint-events-server run` and `osint-events-server publish`."""
+"""The command line: `osint-events-server run`, `osint-events-server demo`, `osint-events-server publish`."""
 
 import asyncio
 import logging
@@ -40,10 +40,15 @@ def main() -> None:
 
 
 def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for each setting, in their order."""
+    """Give a command --config, and a flag for each setting, in their order."""
     for name, field in reversed(Settings.model_fields.items()):
         command = _option(name, field)(command)
-    return command
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="TOML file with settings at its top level, named as the flags are, with _ for -. "
+        "Flags win over the environment, that over the file.",
+    )(command)
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -69,12 +74,6 @@ def _shown(default: object) -> str:
 
 
 @main.command(epilog=_EXIT_STATUS)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="TOML file with settings at its top level, named as the flags are, with _ for -. "
-    "Flags win over the environment, that over the file.",
-)
 @_settings_options
 @click.pass_context
 def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
@@ -82,11 +81,30 @@ def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
 
     SIGTERM and SIGINT close all connections with 1001 and end it.
     """
-    given = {
+    _serve(_given(context, values), config)
+
+
+@main.command(epilog=_EXIT_STATUS)
+@_settings_options
+@click.pass_context
+def demo(context: click.Context, /, config: Path | None, **values: Any) -> None:
+    """Start the server with its live console, and simulate investigations to watch there.
+
+    Open the URL that it prints in a browser. Ctrl-C ends it.
+    """
+    _serve(_given(context, values) | {"console": True}, config, simulate=True)
+
+
+def _given(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given as flags."""
+    return {
         name: value
         for name, value in values.items()
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+
+
+def _serve(given: dict[str, Any], config: Path | None, *, simulate: bool = False) -> None:
     try:
         settings = configuration.load(given, config=config)
     except SettingsError as error:
@@ -94,7 +112,7 @@ def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.server").addFilter(_is_own_fault)
     try:
-        asyncio.run(_run(settings))
+        asyncio.run(_run(settings, simulate=simulate))
     except StartError as error:
         raise click.ClickException(str(error)) from error
 
@@ -104,13 +122,15 @@ def _is_own_fault(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, *, simulate: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings) as url:
+    async with running(settings, simulate=simulate) as url:
         click.echo(f"listening on {url}")  # flushed, so that whoever waits for the line sees it
+        if settings.console:
+            click.echo(f"the live console is at {url}/")
         await stop.wait()
 
 

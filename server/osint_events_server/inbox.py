@@ -47,10 +47,11 @@ class Inbox:
         self._clock = clock
         self._carry_out = carry_out
         self._max_size = max_size
-        self._waiting: deque[tuple[float, str]] = deque()
         self._size = 0
-        self._room = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        # Made when first needed: most connections never do, and there are many.
+        self._waiting: deque[tuple[float, str]]
+        self._room: asyncio.Event
 
     async def take(self, text: str) -> None:
         """Carry the message out now or in its turn. Returns when another one may be read.
@@ -66,10 +67,11 @@ class Inbox:
                 due = now + later.seconds
             else:
                 return
+        if self._worker is None:
+            self._waiting, self._room = deque(), asyncio.Event()
+            self._worker = asyncio.create_task(self._work_off())
         self._waiting.append((due, text))
         self._size += len(text) + _OVERHEAD
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work_off())
         while self._size > self._max_size:
             self._room.clear()
             await self._room.wait()

@@ -20,17 +20,20 @@ class StartError(Exception):
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
+async def running(settings: Settings, *, simulate: bool = False) -> AsyncIterator[str]:
     """Serve while the context lasts; then close connections with 1001 and release the port, in bounded time.
 
-    Yields the URL, with the port that was bound.
+    Yields the URL, with the port that was bound. With `simulate`, investigations that nobody runs are
+    published, to be watched.
 
     Raises:
         StartError: the address cannot be listened on, or the store not be used.
 
     """
-    async with _store(settings) as store, _serving(settings, Service(settings, store)) as url:
-        yield url
+    async with _store(settings) as store:
+        service = Service(settings, store, simulate=simulate)
+        async with _serving(settings, service) as url:
+            yield url
 
 
 @asynccontextmanager
@@ -84,6 +87,8 @@ async def _serving(settings: Settings, service: Service) -> AsyncIterator[str]:
             raise StartError(_cannot_listen(settings, error)) from error
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(service.deliver()), tasks.create_task(service.keep_young())]
+            if service.simulator is not None:
+                working.append(tasks.create_task(service.simulator.run()))
             try:
                 yield _url(settings, runner)
             finally:

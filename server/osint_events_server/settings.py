@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     enable_inject: bool = Field(
         default=False, description="Serve POST /inject, by which a conformance check makes the server emit."
     )
+    console: bool = Field(
+        default=False, description="Serve the live console at /, a page that watches investigations."
+    )
     store: str = Field(
         MEMORY,
         repr=False,
