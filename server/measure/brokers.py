@@ -86,6 +86,13 @@ class NatsServer:
         """Send it a signal."""
         os.kill(self.pid, number)
 
+    def stop(self) -> None:
+        """End it as an operator does."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_START_SECONDS)
+        self._process = None
+
     def kill(self) -> None:
         """End it with SIGKILL, if it runs."""
         if self._process is not None:
@@ -109,7 +116,7 @@ def nats_server(*options: str) -> Iterator[NatsServer]:
 @contextmanager
 def nats_cluster(size: int, *more: str) -> Iterator[list[NatsServer]]:
     """Run a cluster with JetStream; its servers are called n0, n1 and so on."""
-    ports, routes = _free_ports(size), _free_ports(size)
+    ports, routes = free_ports(size), free_ports(size)
     with tempfile.TemporaryDirectory() as directory:
         servers = []
         for number, (port, route) in enumerate(zip(ports, routes, strict=True)):
@@ -130,7 +137,7 @@ def nats_cluster(size: int, *more: str) -> Iterator[list[NatsServer]]:
                 server.kill()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that were free just now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
