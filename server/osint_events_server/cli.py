@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import click
@@ -47,6 +48,8 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
     annotation = field.annotation
+    if get_origin(annotation) is UnionType:  # with None, for "not given"
+        annotation, _ = get_args(annotation)
     flag = configuration.flag(name)
     kind: dict[str, Any] = {"type": annotation}
     if annotation is bool:
@@ -62,7 +65,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
-    return str(default) if default != () else "none"
+    if isinstance(default, tuple):
+        return ",".join(default) or "none"
+    return "none" if default is None else str(default)
 
 
 @main.command(epilog=_EXIT_STATUS)
@@ -127,10 +132,22 @@ def _server_url(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option("--ndjson", is_flag=True, help="Take many events, one on each line: all or none is published.")
 @click.option("--idempotency-key", help="With it the same command may be repeated and publishes once.")
 @click.option(
+    "--token",
+    envvar="OSINT_EVENTS_TOKEN",
+    help="Says who publishes, where the server asks for it.  [env: OSINT_EVENTS_TOKEN]",
+)
+@click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, help="Seconds."
 )
 def publish_command(
-    url: URL, investigation: str, data: str, *, ndjson: bool, idempotency_key: str | None, timeout: float
+    url: URL,
+    investigation: str,
+    data: str,
+    *,
+    ndjson: bool,
+    idempotency_key: str | None,
+    token: str | None,
+    timeout: float,
 ) -> None:
     """Send events of INVESTIGATION to the server at URL, and print its answer.
 
@@ -143,6 +160,7 @@ def publish_command(
         body,
         content_type=NDJSON if ndjson else JSON,
         idempotency_key=idempotency_key,
+        token=token,
         seconds=timeout,
     )
     try:

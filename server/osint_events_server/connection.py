@@ -15,6 +15,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from osint_events import Ping
 
 from osint_events_server import frames
+from osint_events_server.access import Access
+from osint_events_server.auth import AuthenticatorFailure, Unauthorized
 from osint_events_server.forms import Form
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
@@ -25,6 +27,7 @@ from osint_events_server.outbox import Outbox
 from osint_events_server.positions import Positions
 from osint_events_server.replay import Replayer
 from osint_events_server.session import (
+    Authenticate,
     Command,
     Confirm,
     Ignored,
@@ -32,6 +35,7 @@ from osint_events_server.session import (
     Send,
     Session,
     Subscribe,
+    Unauthenticated,
     Unsubscribe,
 )
 from osint_events_server.settings import Settings
@@ -50,6 +54,9 @@ class CloseCode(IntEnum):
     HEARTBEAT_TIMEOUT = 4001
     SLOW_CONSUMER = 4002
     RATE_ABUSE = 4003
+    AUTHENTICATION_EXPIRED = 4005
+    UNAUTHORIZED = 4501
+    AUTHENTICATION_TIMEOUT = 4504
 
 
 class Connection:
@@ -62,6 +69,7 @@ class Connection:
         is_lost: whether the connection is gone, so that the transport is not to be touched any more.
         drain: waits until the transport's buffer is below its low-water mark again.
         session: its protocol state.
+        access: who the client is.
         hub: where the connection subscribes.
         store: says where a subscription begins.
         positions: makes the tokens of confirmations.
@@ -83,6 +91,7 @@ class Connection:
         is_lost: Callable[[], bool],
         drain: Callable[[], Awaitable[None]],
         session: Session,
+        access: Access,
         hub: Hub["Connection"],
         store: EventStore,
         positions: Positions,
@@ -95,6 +104,7 @@ class Connection:
         self._transport = transport
         self._is_lost = is_lost
         self._session = session
+        self._access = access
         self._hub = hub
         self._store = store
         self._positions = positions
@@ -131,7 +141,10 @@ class Connection:
 
     async def serve(self) -> None:
         """Carry out what the client sends, until the connection has ended."""
-        self._hub.connect(self, deflated=self._is_deflated)
+        self._hub.connect(self, deflated=self._is_deflated, may_see=self._access.restriction)
+        if self._access.is_awaited:
+            self._hub.spare(self)
+        self._access.watch(silent=self._give_up_waiting, expired=self._expire)
         self._liveness.watch(self._transport)
         try:
             async with self._reading:
@@ -143,6 +156,7 @@ class Connection:
             self._hub.disconnect(self)
             self._inbox.close()
             self._liveness.stop()
+            self._access.stop()
             self._writer.close()
         if self._ending is not None:
             await self._close(*self._ending)
@@ -155,6 +169,9 @@ class Connection:
             match message.type:
                 case WSMsgType.TEXT:
                     await self._take(message.data)
+                case WSMsgType.BINARY if self._access.is_awaited:
+                    self._refuse("the first message is no hello with a token")
+                    return
                 case WSMsgType.BINARY:
                     self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
                     return
@@ -198,6 +215,16 @@ class Connection:
     def _give_up_reading(self, reason: str) -> None:
         self.end(CloseCode.SLOW_CONSUMER if self._features else WSCloseCode.TRY_AGAIN_LATER, reason)
 
+    def _give_up_waiting(self) -> None:
+        self.end(CloseCode.AUTHENTICATION_TIMEOUT, "no hello with a token in time")
+
+    def _expire(self) -> None:
+        self.end(CloseCode.AUTHENTICATION_EXPIRED, "authentication expired")
+
+    def _refuse(self, detail: str) -> None:
+        _log.info("%s: unauthorized: %s", self._client_id, detail)
+        self.end(CloseCode.UNAUTHORIZED, "unauthorized")
+
     def _give_up_answering(self) -> None:
         if "heartbeat" in self._features:
             self.end(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat timeout")
@@ -207,7 +234,9 @@ class Connection:
             self._loop.call_later(self._settings.close_timeout, self.abort)
 
     def _ping(self) -> None:
-        if "heartbeat" in self._features:
+        if self._access.is_awaited:  # nothing is sent, and nothing answered: another timer ends it (SEC-1)
+            self._liveness.received()
+        elif "heartbeat" in self._features:
             self._pings += 1
             self._writer.send_first(frames.message(Ping(type="ping", id=f"s{self._pings}")))
         else:
@@ -256,12 +285,33 @@ class Connection:
                     self._hub.unsubscribe(self, investigation_id)
                 case Negotiated(features):
                     self._negotiate(features)
-                case Send(message, first=True):
-                    self._writer.send_first(message)
-                case Send(message):
-                    self._writer.send((message,))
+                case Send(message, first):
+                    self._send(message, first=first)
+                case Authenticate() | Unauthenticated():
+                    await self._introduce(command)
                 case Ignored(code, detail):
                     _log.debug("%s: ignored, %s: %s", self._client_id, code, detail)
+
+    def _send(self, message: Frames, *, first: bool) -> None:
+        if first:
+            self._writer.send_first(message)
+        else:
+            self._writer.send((message,))
+
+    async def _introduce(self, command: Authenticate | Unauthenticated) -> None:
+        """Decide by what the client says about itself first (SEC-1)."""
+        if isinstance(command, Unauthenticated):
+            self._refuse(command.detail)
+            return
+        try:
+            await self._access.authenticate(command.token)
+        except Unauthorized as refused:
+            self._refuse(str(refused))
+        except AuthenticatorFailure as failure:
+            _log.error("%s: the authenticator failed: %s", self._client_id, failure)
+            self.end(WSCloseCode.INTERNAL_ERROR, "internal error")
+        else:
+            await self._perform(self._session.authenticated(command.hello, self._access.may_see))
 
     async def _subscribe(self, wanted: Subscribe) -> int:
         """Subscribe at a position that nobody is ahead of, and return it (SUB-2, DEL-5)."""

@@ -123,6 +123,7 @@ class Hub(Generic[R]):
         self._connections: dict[R, set[str]] = {}
         self._listeners: dict[Form, dict[R, None]] = {}
         self._topics: dict[str, _Topic[R]] = {}
+        self._may_see: dict[R, Callable[[str], bool]] = {}
 
     @property
     def connections(self) -> Collection[R]:
@@ -134,9 +135,20 @@ class Hub(Generic[R]):
         """The `seq` up to which everything was delivered."""
         return self._position
 
-    def connect(self, receiver: R, *, deflated: bool = False) -> None:
-        """Add a connection that is subscribed to nothing (SUB-8), and gets the fallback's broadcasts."""
+    def connect(
+        self, receiver: R, *, deflated: bool = False, may_see: Callable[[str], bool] | None = None
+    ) -> None:
+        """Add a connection that is subscribed to nothing (SUB-8), and gets the fallback's broadcasts.
+
+        Args:
+            receiver: the connection.
+            deflated: whether its frames are compressed.
+            may_see: which investigations' broadcasts it may get (SEC-2); None: all.
+
+        """
         self._connections[receiver] = set()
+        if may_see is not None:
+            self._may_see[receiver] = may_see
         self._listeners.setdefault(Form(deflated=deflated), {})[receiver] = None
 
     def spare(self, receiver: R) -> None:
@@ -147,6 +159,7 @@ class Hub(Generic[R]):
     def disconnect(self, receiver: R) -> None:
         """Forget a connection and its subscriptions, and nobody else's (CONN-6)."""
         self.spare(receiver)
+        self._may_see.pop(receiver, None)
         for investigation_id in self._connections.pop(receiver):
             self._leave(receiver, investigation_id)
 
@@ -244,7 +257,9 @@ class Hub(Generic[R]):
             if listeners:
                 writes = tuple(frames.join(one.frame(form) for one in made))
                 for receiver in listeners:
-                    receiver.send(writes)
+                    may_see = self._may_see.get(receiver)
+                    if may_see is None or may_see(batch[0].investigation_id):
+                        receiver.send(writes)
 
     def _admit(self, topic: _Topic[R], seq: int) -> None:
         """Serve those who waited for the event of this number, or one before it."""

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from osint_events_server.app import Service
+from osint_events_server.auth.configure import configured
+from osint_events_server.auth.hook import HookError
+from osint_events_server.auth.jwt import KeysError
 from osint_events_server.oserrors import reason
 from osint_events_server.settings import Settings
 from osint_events_server.store.memory import HistoryLimits, MemoryStore
@@ -25,14 +28,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     Yields the URL, with the port that was bound.
 
     Raises:
-        StartError: the address cannot be listened on.
+        StartError: the address cannot be listened on, or something that a setting names cannot be used.
 
     """
     limits = HistoryLimits(
         events=settings.history_events, seconds=settings.history_ttl, bytes=settings.history_bytes
     )
     store = MemoryStore(epoch=secrets.token_urlsafe(6), clock=time.monotonic, limits=limits)
-    service = Service(settings, store)
+    try:
+        authentication, _ = configured(settings)
+    except (KeysError, HookError) as error:
+        raise StartError(str(error)) from error
+    service = Service(settings, store, authentication)
     runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=settings.shutdown_timeout)
     await runner.setup()
     try:

@@ -4,9 +4,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from osint_events.features import FEATURES, Feature
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -16,6 +17,9 @@ from pydantic_settings import (
 )
 
 from osint_events_server.tokens import MIN_KEY_BYTES
+
+MIN_SECRET_BYTES: Final = 32
+"""Of a secret that tokens are signed with, as RFC 7518, section 3.2, asks for with HS256."""
 
 ENV_PREFIX = "OSINT_EVENTS_"
 
@@ -57,6 +61,35 @@ class Settings(BaseSettings):
         "Better in the environment or the file, where other users do not see it.",
     )
 
+    auth_secret: str | None = Field(
+        None,
+        repr=False,
+        description="Secret of 32 bytes or more that clients' JSON Web Tokens are signed with (HS256, HS384, "
+        "HS512). Given, authentication is on (SEC-1). Better in the environment or the file, where other "
+        "users do not see it.",
+    )
+    auth_jwks: Path | None = Field(
+        None,
+        description="JWKS file with the public keys that clients' JSON Web Tokens are verified with. Given, "
+        "authentication is on; it is read again on SIGHUP.",
+    )
+    auth_hook: str | None = Field(
+        None,
+        pattern=r"^[^:\s]+:[^:\s]+$",
+        description="MODULE:FACTORY of an authenticator of your own. Given, authentication is on.",
+    )
+    auth_issuer: str | None = Field(None, description="The issuer (`iss`) that a token has to have.")
+    auth_audience: str | None = Field(
+        None,
+        description="The audience (`aud`) that a token has to name; without it a token may name none.",
+    )
+    auth_leeway: float = Field(
+        10, ge=0, description="Time by which the clocks of the issuer and of this server may differ."
+    )
+    auth_timeout: float = Field(
+        10, gt=0, description="Time for the hello that authenticates, where no header did (SEC-1)."
+    )
+
     max_message_bytes: int = Field(
         65536, ge=65536, description="Largest message taken from a client (ROB-4)."
     )
@@ -89,10 +122,16 @@ class Settings(BaseSettings):
     write_timeout: float = Field(
         10, gt=0, description="Time in which a peer reads nothing of what waits for it, and is ended."
     )
+    request_timeout: float = Field(
+        10, gt=0, description="Time for a request, a handshake's too, to arrive with its body."
+    )
     close_timeout: float = Field(
         5, gt=0, description="Time for the closing handshake, after which the connection is aborted."
     )
     shutdown_timeout: float = Field(5, gt=0, description="Time for all connections to close at the end.")
+    features: Annotated[tuple[Feature, ...], NoDecode] = Field(
+        FEATURES, description="Capabilities that are offered to who says hello (NEG-1), separated by commas."
+    )
     history_events: int = Field(1000, ge=1, description="Events kept of one investigation.")
     history_ttl: float = Field(300, gt=0, description="Age up to which events and idempotency keys are kept.")
     history_bytes: int = Field(268435456, ge=0, description="Size of all events kept.")
@@ -100,7 +139,7 @@ class Settings(BaseSettings):
         1000, ge=0, description="Events that a client may have missed and is still sent (RPL-4)."
     )
 
-    @field_validator("allowed_origins", "token_keys", mode="before")
+    @field_validator("allowed_origins", "features", "token_keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -111,6 +150,21 @@ class Settings(BaseSettings):
         if any(len(key.encode()) < MIN_KEY_BYTES for key in value):
             raise ValueError(f"a key has {MIN_KEY_BYTES} bytes at least")  # and is not quoted
         return value
+
+    @field_validator("auth_secret")
+    @classmethod
+    def _check_auth_secret(cls, value: str | None) -> str | None:
+        if value is not None and len(value.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"a secret has {MIN_SECRET_BYTES} bytes at least")  # and is not quoted
+        return value
+
+    @model_validator(mode="after")
+    def _check_one_authenticator(self) -> Self:
+        names = ("auth_secret", "auth_jwks", "auth_hook")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"of {', '.join(map(flag, given))} only one can be used")
+        return self
 
     @field_validator("allowed_origins")
     @classmethod
@@ -151,7 +205,7 @@ def load(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
     try:
         return Layered(**flags)
     except ValidationError as error:
-        problems = (_describe(str(item["loc"][0]), item["msg"], flags, config) for item in error.errors())
+        problems = (_describe(item["loc"], item["msg"], flags, config) for item in error.errors())
         raise SettingsError("; ".join(problems)) from error
 
 
@@ -174,7 +228,13 @@ def _check_toml(config: Path) -> None:
         raise SettingsError(f"{config}: no TOML: {error}") from error
 
 
-def _describe(name: str, problem: str, flags: Mapping[str, Any], config: Path | None) -> str:
+def _describe(
+    place: tuple[int | str, ...], problem: str, flags: Mapping[str, Any], config: Path | None
+) -> str:
+    problem = problem.removeprefix("Value error, ")
+    if not place:  # of several settings, which it names
+        return problem
+    name = str(place[0])
     if name in flags:
         where = flag(name)
     elif env(name) in {variable.upper() for variable in os.environ}:
@@ -183,4 +243,4 @@ def _describe(name: str, problem: str, flags: Mapping[str, Any], config: Path | 
         where = f"{config}: {name}"
     if name not in Settings.model_fields:
         problem = "no such setting"
-    return f"{where}: {problem.removeprefix('Value error, ')}"
+    return f"{where}: {problem}"
