@@ -1,28 +1,25 @@
-"""The aiohttp shell: routes, the handshake, and the life of connections."""
+"""The aiohttp shell: the routes, and what the connections of a node share."""
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import WSCloseCode, web
 
-from osint_events_server import handshake
-from osint_events_server.access import Access
-from osint_events_server.auth import Authentication, AuthenticatorFailure, Principal
-from osint_events_server.connection import Connection
-from osint_events_server.hub import Hub
+from osint_events_server import drain, handshake
+from osint_events_server.arrival import arrived
+from osint_events_server.auth import Authentication, AuthenticatorFailure
+from osint_events_server.connections import Connections
+from osint_events_server.counts import Counts
 from osint_events_server.ingest import Refused
-from osint_events_server.linger import Lingering
-from osint_events_server.offer import Offer
-from osint_events_server.positions import Positions
-from osint_events_server.publishing import Publishing, principal_of
-from osint_events_server.replay import Replayer
-from osint_events_server.session import Session
+from osint_events_server.metrics import Metrics, State
+from osint_events_server.operation import Operation
+from osint_events_server.origin import Origins
+from osint_events_server.peer import Proxies
+from osint_events_server.publishing import Publishing
 from osint_events_server.settings import Settings
 from osint_events_server.store import EventStore, Gap, IdempotencyConflict, StoreUnavailable
-from osint_events_server.tokens import MIN_KEY_BYTES, Tokens
 
 _log = logging.getLogger(__name__)
 
@@ -45,42 +42,47 @@ class Service:
         self._settings = settings
         self._store = store
         self._followed = store.follow()
-        self._offer = Offer.of(settings)
-        self._positions = Positions(_tokens(settings), lambda: store.epoch)
-        self._replayer = Replayer(store, self._positions, max_events=settings.max_replay_events)
-        self._hub: Hub[Connection] = Hub(
-            fallback=settings.fallback == "on",
-            position=self._followed.position,
-            issue=self._positions.issue,
-            clock=asyncio.get_running_loop().time,
+        self._counts = Counts()
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._origins = Origins(
+            settings.allowed_origins, hosts=settings.allowed_hosts, listening_on=settings.host
         )
-        self._authentication = authentication
-        self._publishing = Publishing(settings, store, authentication)
-        self._allowed_origins = frozenset(settings.allowed_origins)
-        self._lingering = Lingering(seconds=settings.close_timeout)
-        self._serving: dict[Connection, asyncio.Task[None]] = {}
-        self._stopping = False
+        self._connections = Connections(
+            settings, store, authentication, position=self._followed.position, counts=self._counts
+        )
+        self._metrics = Metrics(self._counts, self._state, max_connections=settings.max_connections)
+        self._publishing = Publishing(
+            settings, store, authentication, counts=self._counts, metrics=self._metrics
+        )
 
     def application(self) -> web.Application:
         """Return the routes."""
-        # Inclusive or exclusive, as aiohttp's version has it: `_read` is exact.
-        app = web.Application(client_max_size=self._settings.max_ingest_bytes + 1)
+        # Inclusive or exclusive, as aiohttp's version has it: `Publishing` is exact.
+        app = web.Application(client_max_size=self._settings.max_ingest_bytes + 1, middlewares=[_arrived])
         app.on_response_prepare.append(handshake.declare_extension)
+        operation = Operation(self._store, self._metrics, is_draining=lambda: self._connections.are_refused)
         add = app.router.add_route
         add("GET", "/ws/{client_id:[^/]+}", self._guard(self._websocket))
         add("POST", "/investigations/{investigation_id:[^/]+}/events", self._guard(self._publishing.publish))
-        add("GET", "/healthz", self._health)
         add("POST", "/inject", self._guard(self._publishing.inject))
+        add("GET", "/healthz", operation.alive)
+        add("GET", "/readyz", operation.ready)
+        if self._settings.metrics:
+            add("GET", "/metrics", self._guard(operation.expose))
         return app
 
     async def deliver(self) -> None:
         """Deliver what the store takes, until cancelled."""
+        hub = self._connections.hub
         try:
             async for due in self._followed:
                 if isinstance(due, Gap):
-                    self._hub.interrupt(due, epoch=self._store.epoch)
+                    self._counts.gaps[due.reason] += 1
+                    hub.interrupt(due, epoch=self._store.epoch)
                 else:
-                    self._hub.deliver(due)
+                    self._counts.followed += len(due)
+                    hub.deliver(due)
+                self._metrics.delivered(hub.position)
         finally:
             self._followed.close()
 
@@ -90,19 +92,49 @@ class Service:
         while True:
             await asyncio.sleep(interval / 4)
             # Looked at four times an interval, so that none is idle for longer than one.
-            self._hub.keep_young(idle=interval * 3 / 4)
+            self._connections.hub.keep_young(idle=interval * 3 / 4)
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Take no connections any more, and close those that are there with 1012, over the drain time.
+
+        Args:
+            hurry: when it is set, what is left is left at once.
+
+        """
+        self._connections.are_refused = True
+
+        async def sleep(seconds: float) -> bool:
+            try:
+                async with asyncio.timeout(seconds):
+                    await hurry.wait()
+            except TimeoutError:
+                return True
+            return False
+
+        await drain.spread(
+            self._connections.hub.connections,
+            lambda connection: connection.end(WSCloseCode.SERVICE_RESTART, "the server restarts", flush=True),
+            seconds=self._settings.drain_time,
+            clock=asyncio.get_running_loop().time,
+            sleep=sleep,
+        )
 
     async def close_connections(self) -> None:
         """Close all connections with 1001, after what waits for them; bounded in time."""
-        self._stopping = True
-        for connection in self._hub.connections:
-            connection.end(WSCloseCode.GOING_AWAY, "the server stops", flush=True)
-        if self._serving:
-            await asyncio.wait(self._serving.values(), timeout=self._settings.shutdown_timeout)
-        for connection in self._serving:
-            connection.abort()
+        await self._connections.close()
+
+    def _state(self) -> State:
+        hub = self._connections.hub
+        return State(
+            queues=hub.connections,
+            subscriptions=hub.subscriptions,
+            position=hub.position,
+            is_draining=self._connections.are_refused,
+        )
 
     def _guard(self, handler: _Handler) -> _Handler:
+        """Refuse pages of foreign origins (SEC-3), and answer what a handler raises."""
+
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
                 self._check_origin(request)
@@ -124,68 +156,19 @@ class Service:
         return guarded
 
     def _check_origin(self, request: web.Request) -> None:
-        """Refuse a browser's request from an origin that is not allowed (SEC-3)."""
         for origin in request.headers.getall("Origin", ()):
-            if origin != f"{request.scheme}://{request.host}" and origin not in self._allowed_origins:
+            if not self._origins.allow(origin, self._proxies.peer(request)):
+                self._counts.refused["origin"] += 1
                 raise Refused(HTTPStatus.FORBIDDEN, "forbidden", "this origin is not allowed")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        client_id = handshake.client_id(request, max_characters=self._settings.max_client_id)
-        if (refusal := handshake.upgrade_required(request)) is not None:
-            return refusal
-        if self._stopping:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the server stops")
-        access = Access(self._authentication, await self._principal(request))
-        ws = handshake.Response.to(request, self._settings)
-        writer = await ws.prepare(request)
-        transport = request.transport
-        if transport is None:  # gone during the handshake
-            return ws
-        connection = Connection(
-            client_id,
-            ws=ws,
-            transport=transport,
-            is_lost=lambda: request.transport is None,
-            drain=writer.drain,
-            session=Session(
-                max_subscriptions=self._settings.max_subscriptions,
-                offer=self._offer,
-                positions=self._positions,
-                connection_id=secrets.token_urlsafe(9),
-                may_see=access.may_see,
-                awaits_token=access.is_awaited,
-            ),
-            access=access,
-            hub=self._hub,
-            store=self._store,
-            positions=self._positions,
-            replayer=self._replayer,
-            lingering=self._lingering,
-            settings=self._settings,
-        )
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving[connection] = task
-        try:
-            await connection.serve()
-        finally:
-            del self._serving[connection]
-        return ws
-
-    async def _principal(self, request: web.Request) -> Principal | None:
-        """Return whom the handshake's header stands for, where it has one that counts (SEC-1)."""
-        header = request.headers.get("Authorization")
-        if self._authentication is None or header is None:
-            return None
-        return await principal_of(header, self._authentication)
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+        return await self._connections.serve(request, address=self._proxies.peer(request).address)
 
 
-def _tokens(settings: Settings) -> Tokens:
-    keys = [key.encode() for key in settings.token_keys]
-    return Tokens(keys or [secrets.token_bytes(MIN_KEY_BYTES)])
+@web.middleware
+async def _arrived(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    arrived(request.transport)
+    return await handler(request)
 
 
 def _unavailable(message: str, *, retry_after: int) -> web.Response:

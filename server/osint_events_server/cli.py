@@ -1,7 +1,6 @@
 """The command line: `osint-events-server run` and `osint-events-server publish`."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -10,15 +9,15 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import click
-from aiohttp.http_exceptions import HttpProcessingError
 from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 from yarl import URL
 
+from osint_events_server import logs
 from osint_events_server import settings as configuration
 from osint_events_server.ingest import JSON, NDJSON
 from osint_events_server.publisher import PublishError, base_url, publish
-from osint_events_server.server import StartError, running
+from osint_events_server.server import Control, StartError, running
 from osint_events_server.settings import Settings, SettingsError
 
 _EXIT_STATUS = """\b
@@ -82,7 +81,8 @@ def _shown(default: object) -> str:
 def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
     """Start the server, and print where it listens once it does.
 
-    SIGTERM and SIGINT close all connections with 1001 and end it.
+    SIGTERM and SIGINT close all connections, over the drain time, and end it; a second one ends it at once.
+    SIGHUP reads certificates and keys again.
     """
     given = {
         name: value
@@ -93,25 +93,26 @@ def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
         settings = configuration.load(given, config=config)
     except SettingsError as error:
         raise _ConfigurationError(str(error)) from error
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiohttp.server").addFilter(_is_own_fault)
+    logs.configure(settings.log_level, settings.log_format)
     try:
         asyncio.run(_run(settings))
     except StartError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _is_own_fault(record: logging.LogRecord) -> bool:
-    """Drop what aiohttp logs, with a traceback, about a client that speaks no HTTP."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
 async def _run(settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, control = asyncio.Event(), Control()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if stop.is_set():
+            control.hurry.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings) as url:
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, control.reload.set)
+    async with running(settings, control=control) as url:
         click.echo(f"listening on {url}")  # flushed, so that whoever waits for the line sees it
         await stop.wait()
 

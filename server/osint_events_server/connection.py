@@ -7,7 +7,6 @@ negotiated `errors`. A binary message closes with 1003. aiohttp closes with 1002
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import IntEnum
 
@@ -17,12 +16,14 @@ from osint_events import Ping
 from osint_events_server import frames
 from osint_events_server.access import Access
 from osint_events_server.auth import AuthenticatorFailure, Unauthorized
+from osint_events_server.counts import Counts
 from osint_events_server.forms import Form
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
 from osint_events_server.inbox import Inbox
 from osint_events_server.linger import Lingering
 from osint_events_server.liveness import Liveness
+from osint_events_server.logs import Log
 from osint_events_server.outbox import Outbox
 from osint_events_server.positions import Positions
 from osint_events_server.replay import Replayer
@@ -43,8 +44,6 @@ from osint_events_server.store import EventStore, StoreUnavailable
 from osint_events_server.throttle import RateAbuse, RateLimit, TokenBucket
 from osint_events_server.writer import Writer
 
-_log = logging.getLogger(__name__)
-
 _PING_FRAME = Frames(b"\x89\x00")  # a control frame without payload (RFC 6455, section 5.5.2)
 
 
@@ -63,7 +62,7 @@ class Connection:
     """A connected client. Two of them are never equal, whatever their `client_id`s (CONN-5).
 
     Args:
-        client_id: for the log only.
+        log: says which connection it is about.
         ws: the response, prepared.
         transport: the connection's transport, to which ready frames are written.
         is_lost: whether the connection is gone, so that the transport is not to be touched any more.
@@ -75,6 +74,7 @@ class Connection:
         positions: makes the tokens of confirmations.
         replayer: replays what was missed.
         lingering: holds the socket where the client is likely to be still sending.
+        counts: what happens is counted there.
         settings: the limits.
 
     Attributes:
@@ -84,7 +84,7 @@ class Connection:
 
     def __init__(
         self,
-        client_id: str,
+        log: Log,
         *,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport,
@@ -97,9 +97,11 @@ class Connection:
         positions: Positions,
         replayer: Replayer,
         lingering: Lingering,
+        counts: Counts,
         settings: Settings,
     ) -> None:
-        self._client_id = client_id
+        self._log = log
+        self._counts = counts
         self._ws = ws
         self._transport = transport
         self._is_lost = is_lost
@@ -122,22 +124,36 @@ class Connection:
             max_size=2 * settings.max_message_bytes,
         )
         self._rate_limit: RateLimit | None = None  # where the client is told
+        self._outbox = Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes)
         self._writer = Writer(
             transport,
-            Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes),
+            self._outbox,
             drain=drain,
             stall=settings.write_timeout,
             give_up=self._give_up_reading,
         )
         self.send: Callable[[Sequence[Frames]], None] = self._writer.send
         self._liveness = Liveness(
-            ping=self._ping, give_up=self._give_up_answering, interval=settings.ping_interval
+            ping=self._ping,
+            give_up=self._give_up_answering,
+            interval=settings.ping_interval,
+            counts=counts,
         )
         self._features: frozenset[str] = frozenset()
         self._pings = 0
         self._ending: tuple[int, str] | None = None
         self._reading = asyncio.timeout(None)
         self._is_open = True
+
+    @property
+    def waiting_messages(self) -> int:
+        """How many messages wait for the peer to read."""
+        return self._outbox.messages
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for the peer to read, besides what the transport holds."""
+        return self._outbox.bytes
 
     async def serve(self) -> None:
         """Carry out what the client sends, until the connection has ended."""
@@ -150,7 +166,7 @@ class Connection:
             async with self._reading:
                 await self._read()
         except TimeoutError:
-            _log.debug("%s: not read from any more", self._client_id)
+            self._log.debug("not read from any more")
         finally:
             self._is_open = False
             self._hub.disconnect(self)
@@ -191,8 +207,9 @@ class Connection:
         """
         if self._ending is not None or not self._is_open:
             return
-        _log.info("%s: closing with %d, %s", self._client_id, code, reason)
+        self._log.info("closing with %d, %s", code, reason)
         self._ending = (code, reason)
+        self._counts.closed[int(code)] += 1
         self._writer.close(flush=flush)
         # The closing handshake is for `serve` to read, and aiohttp lets one task read at a time.
         self._reading.reschedule(self._loop.time())
@@ -207,7 +224,7 @@ class Connection:
             async with asyncio.timeout(self._settings.close_timeout):
                 await self._ws.close(code=code, message=reason.encode(), drain=False)
         except TimeoutError:
-            _log.info("%s: no closing handshake in time", self._client_id)
+            self._log.info("no closing handshake in time")
         finally:
             # Without effect where the closing handshake was completed; what is still buffered nobody reads.
             self.abort()
@@ -222,14 +239,15 @@ class Connection:
         self.end(CloseCode.AUTHENTICATION_EXPIRED, "authentication expired")
 
     def _refuse(self, detail: str) -> None:
-        _log.info("%s: unauthorized: %s", self._client_id, detail)
+        self._log.info("unauthorized: %s", detail)
         self.end(CloseCode.UNAUTHORIZED, "unauthorized")
 
     def _give_up_answering(self) -> None:
         if "heartbeat" in self._features:
             self.end(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat timeout")
         else:
-            _log.info("%s: no sign of life", self._client_id)
+            self._log.info("no sign of life")
+            self._counts.closed[WSCloseCode.ABNORMAL_CLOSURE] += 1
             self._transport.close()
             self._loop.call_later(self._settings.close_timeout, self.abort)
 
@@ -243,6 +261,7 @@ class Connection:
             self._writer.send_first(_PING_FRAME)
 
     async def _take(self, text: str) -> None:
+        self._counts.received_messages += 1
         if self._is_deflated and len(text.encode()) > self._settings.max_message_bytes:
             self.end(WSCloseCode.MESSAGE_TOO_BIG, "message too large")
         elif self._rate_limit is None:
@@ -289,8 +308,9 @@ class Connection:
                     self._send(message, first=first)
                 case Authenticate() | Unauthenticated():
                     await self._introduce(command)
-                case Ignored(code, detail):
-                    _log.debug("%s: ignored, %s: %s", self._client_id, code, detail)
+                case Ignored(code):
+                    self._counts.ignored[code] += 1
+                    self._log.debug("ignored: %s", code)  # without detail, which may quote the message
 
     def _send(self, message: Frames, *, first: bool) -> None:
         if first:
@@ -308,7 +328,7 @@ class Connection:
         except Unauthorized as refused:
             self._refuse(str(refused))
         except AuthenticatorFailure as failure:
-            _log.error("%s: the authenticator failed: %s", self._client_id, failure)
+            self._log.error("the authenticator failed: %s", failure)
             self.end(WSCloseCode.INTERNAL_ERROR, "internal error")
         else:
             await self._perform(self._session.authenticated(command.hello, self._access.may_see))
@@ -332,6 +352,7 @@ class Connection:
                 self._replayer.replay(confirmation, form, epoch=epoch, after=wanted.resume, head=position)
             )
         else:
+            self._counts.replays[wanted.resume] += 1
             failed = confirmation.failed(self._positions, position, reason=wanted.resume)
             self._writer.send((failed,))
 

@@ -10,6 +10,7 @@ from osint_events import Gap as GapMessage
 from osint_events import Position as PositionMessage
 
 from osint_events_server import frames
+from osint_events_server.counts import Counts
 from osint_events_server.forms import EventFrames, Form, IssueToken
 from osint_events_server.frames import Frames
 from osint_events_server.scope import Scope
@@ -104,6 +105,7 @@ class Hub(Generic[R]):
         position: the `seq` after which events are delivered.
         issue: makes tokens.
         clock: seconds that never go back.
+        counts: what is delivered is counted there.
 
     """
 
@@ -114,11 +116,13 @@ class Hub(Generic[R]):
         position: int = 0,
         issue: IssueToken = _no_token,
         clock: Callable[[], float] = lambda: 0.0,
+        counts: Counts | None = None,
     ) -> None:
         self._fallback = fallback
         self._position = position
         self._issue = issue
         self._clock = clock
+        self._counts = counts or Counts()
         # Dictionaries as sets in order of arrival, so that who came first is served first.
         self._connections: dict[R, set[str]] = {}
         self._listeners: dict[Form, dict[R, None]] = {}
@@ -129,6 +133,11 @@ class Hub(Generic[R]):
     def connections(self) -> Collection[R]:
         """All connections, the oldest first."""
         return self._connections.keys()
+
+    @property
+    def subscriptions(self) -> int:
+        """How many subscriptions all connections have together."""
+        return sum(map(len, self._connections.values()))
 
     @property
     def position(self) -> int:
@@ -245,9 +254,14 @@ class Hub(Generic[R]):
             writes = tuple(frames.join(wires))
             for receiver in group.receivers:
                 receiver.send(writes)
+            self._count(wires, len(group.receivers))
             if form.sequenced:
                 group.told = batch[-1].seq
                 group.told_at = self._clock()
+
+    def _count(self, wires: Sequence[bytes], receivers: int) -> None:
+        self._counts.delivered_messages += len(wires) * receivers
+        self._counts.delivered_bytes += sum(map(len, wires)) * receivers
 
     def _broadcast(self, batch: Sequence[Event]) -> None:
         if not self._fallback:
@@ -255,7 +269,9 @@ class Hub(Generic[R]):
         made = [EventFrames(event, (), self._issue) for event in batch]
         for form, listeners in self._listeners.items():
             if listeners:
-                writes = tuple(frames.join(one.frame(form) for one in made))
+                wires = [one.frame(form) for one in made]
+                writes = tuple(frames.join(wires))
+                self._count(wires, len(listeners))
                 for receiver in listeners:
                     may_see = self._may_see.get(receiver)
                     if may_see is None or may_see(batch[0].investigation_id):

@@ -1,11 +1,13 @@
 """The routes by which events come in: ingest, and the inject hook."""
 
 import asyncio
+import time
 from http import HTTPStatus
 
 from aiohttp import web
 
 from osint_events_server.auth import Authentication, Principal, Unauthorized, bearer
+from osint_events_server.counts import Counts
 from osint_events_server.handshake import segment
 from osint_events_server.ingest import (
     Ingest,
@@ -16,6 +18,7 @@ from osint_events_server.ingest import (
     unauthorized,
     unsupported_media_type,
 )
+from osint_events_server.metrics import Metrics
 from osint_events_server.settings import Settings
 from osint_events_server.store import EventStore
 
@@ -29,12 +32,24 @@ class Publishing:
         settings: the limits.
         store: where events go.
         authentication: decides who may publish; None: everybody.
+        counts: what is published is counted there.
+        metrics: is told how long it took.
 
     Raises, wherever it handles: `Refused`, `AuthenticatorFailure` and what `EventStore.append` does.
 
     """
 
-    def __init__(self, settings: Settings, store: EventStore, authentication: Authentication | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: EventStore,
+        authentication: Authentication | None,
+        *,
+        counts: Counts,
+        metrics: Metrics,
+    ) -> None:
+        self._counts = counts
+        self._metrics = metrics
         self._settings = settings
         self._store = store
         self._authentication = authentication
@@ -48,6 +63,7 @@ class Publishing:
 
     async def publish(self, request: web.Request) -> web.Response:
         """Handle `POST /investigations/{investigation_id}/events`."""
+        began = time.perf_counter()
         principal = await self._principal(request)
         investigation_id = segment(request, 2)
         if investigation_id is None:
@@ -63,12 +79,15 @@ class Publishing:
         body = await self._read(request)
         payloads = self._ingest.events(investigation_id, body, content_type=request.content_type)
         seqs = await self._store.append(investigation_id, payloads, idempotency_key=key)
+        self._counts.published["ingest"] += len(seqs)
+        self._metrics.published(seqs[-1], began)
         if request.content_type == "application/json":
             return _accepted(b'{"seq":%d}' % seqs[0])
         return _accepted(b'{"seqs":[%b]}' % b",".join(b"%d" % seq for seq in seqs))
 
     async def inject(self, request: web.Request) -> web.Response:
         """Handle `POST /inject`."""
+        began = time.perf_counter()
         if not self._settings.enable_inject:
             message = "the inject hook is off; --enable-inject turns it on"
             raise Refused(HTTPStatus.NOT_FOUND, "not_found", message)
@@ -78,6 +97,8 @@ class Publishing:
         if principal is not None and not principal.may_inject(investigation_id):
             raise forbidden("this token may not inject into this investigation")
         seqs = await self._store.append(investigation_id, (data,))
+        self._counts.published["inject"] += 1
+        self._metrics.published(seqs[-1], began)
         return _accepted(b'{"seq":%d}' % seqs[0])
 
     async def _principal(self, request: web.Request) -> Principal | None:

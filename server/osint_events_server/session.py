@@ -96,7 +96,7 @@ class Ignored:
 
     Attributes:
         code: why, as the protocol's error codes have it.
-        detail: why, for the log.
+        detail: why, in words; they may quote the message.
 
     """
 

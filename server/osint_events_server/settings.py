@@ -1,8 +1,10 @@
 """Every setting and limit of the server, said once: flags, environment, help and documentation follow."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -16,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from osint_events_server.logs import LogFormat
 from osint_events_server.tokens import MIN_KEY_BYTES
 
 MIN_SECRET_BYTES: Final = 32
@@ -46,6 +49,27 @@ class Settings(BaseSettings):
         description="Origins that browsers may connect from besides the server's own (SEC-3): "
         "scheme://host[:port], several separated by commas.",
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names of the server itself, without ports, whose own pages may connect (SEC-3), several "
+        "separated by commas. Without any: addresses and localhost where it listens on the loopback "
+        "interface, else any name.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For, -Proto and -Host "
+        "are believed, several separated by commas.",
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="PEM file with the certificate and those between it and the root: serve TLS. It is read "
+        "again on SIGHUP.",
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file with the private key, where it is not in the certificate's."
+    )
+    metrics: bool = Field(default=True, description="Serve GET /metrics, for Prometheus.")
+    log_format: LogFormat = Field("text", description="Log lines for people, or JSON objects for machines.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Least severity that is logged, to standard error."
     )
@@ -97,6 +121,15 @@ class Settings(BaseSettings):
     max_ingest_bytes: int = Field(1048576, ge=65536, description="Largest body of a request that publishes.")
     max_ingest_events: int = Field(1000, ge=1, description="Events that one request may publish.")
     max_nesting: int = Field(64, ge=32, le=200, description="Levels of nesting of an event.")
+    max_header_bytes: int = Field(
+        8190, ge=1024, le=65536, description="Longest path, and longest value of a header, of a request."
+    )
+    max_connections: int = Field(20_000, ge=1, description="WebSocket connections in all.")
+    max_connections_per_address: int = Field(
+        20_000,
+        ge=1,
+        description="WebSocket connections from one IP address, or IPv6 network of 64 bits.",
+    )
     max_subscriptions: int = Field(128, ge=128, description="Subscriptions of one connection (SUB-3).")
     max_client_id: int = Field(128, ge=128, description="Characters of a client_id (CONN-1).")
     max_queue_messages: int = Field(1024, ge=1, description="Messages that wait for one connection (ROB-5).")
@@ -128,6 +161,12 @@ class Settings(BaseSettings):
     close_timeout: float = Field(
         5, gt=0, description="Time for the closing handshake, after which the connection is aborted."
     )
+    drain_time: float = Field(
+        0,
+        ge=0,
+        description="Time over which connections are closed with 1012 on SIGTERM, while no new ones are "
+        "taken; 0: all at once, with 1001.",
+    )
     shutdown_timeout: float = Field(5, gt=0, description="Time for all connections to close at the end.")
     features: Annotated[tuple[Feature, ...], NoDecode] = Field(
         FEATURES, description="Capabilities that are offered to who says hello (NEG-1), separated by commas."
@@ -139,7 +178,9 @@ class Settings(BaseSettings):
         1000, ge=0, description="Events that a client may have missed and is still sent (RPL-4)."
     )
 
-    @field_validator("allowed_origins", "features", "token_keys", mode="before")
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "features", "token_keys", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -169,11 +210,39 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            scheme, separator, rest = origin.partition("://")
-            if not (scheme and separator and rest) or "/" in rest:
-                raise ValueError(f"{origin!r} is not scheme://host[:port]")
+        return tuple(map(_origin, value))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
+                raise ValueError(f"{host!r} is no host name or address without a port")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{network!r} is no address or network") from error
+        return value
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError(f"{flag('tls_key')} takes {flag('tls_cert')}")
+        return self
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454, section 6.2): in lower case, without a usual port."""
+    scheme, separator, rest = text.lower().partition("://")
+    if not (scheme and separator and rest) or "/" in rest:
+        raise ValueError(f"{text!r} is not scheme://host[:port]")
+    return f"{scheme}://{rest.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ':'))}"
 
 
 def load(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
