@@ -23,15 +23,28 @@ PACKAGES = (
     "conformance/osint_events_conformance",
     "client/osint_events_client",
 )
-TESTS = ("schemas/tests", "generated/tests", "server/tests", "conformance/tests", "client/tests")
+TESTS = (
+    "schemas/tests",
+    "generated/tests",
+    "server/tests",
+    "conformance/tests",
+    "client/tests",
+    "docs/tests",
+)
 SCRIPTS = (
     "noxfile.py",
     "conftest.py",
     "generated/generate.py",
     "generated/contract_generator",
+    "docs/hooks.py",
+    "docs/check_site.py",
+    "docs/docs_generator",
     "conformance/measure",
     "server/measure",
 )
+
+SAMPLES = "docs/samples"
+"""The code of the documentation; its package.json names what that needs of npm."""
 
 # The versions that are supported, and whichever one runs this file, so that something always runs.
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -89,8 +102,8 @@ def reference_server(command: str, log: Path) -> Iterator[str]:
 def tests(session: nox.Session) -> None:
     """Run all tests that need Python only, on each Python version that is there."""
     install(session, "dev")
-    # The zoo's own tests take half the time, and what they show does not depend on the interpreter.
-    left_out = ["node", "browser", *(["zoo"] if session.python != RUNNING else [])]
+    # The zoo's own tests take half the time; what they and those of the site show is the same everywhere.
+    left_out = ["node", "browser", *(["docs", "zoo"] if session.python != RUNNING else [])]
     session.run("pytest", "-m", " and ".join(f"not {name}" for name in left_out), *session.posargs)
 
 
@@ -143,6 +156,27 @@ def soak(session: nox.Session) -> None:
     session.run("python", "server/measure/soak.py", "--json=reports/soak.json", *session.posargs)
 
 
+@nox.session(name="conformance-nodes")
+def conformance_nodes(session: nox.Session) -> None:
+    """Judge two server nodes on one NATS server: subscribe on one, inject on the other, with restarts."""
+    install(session, "build", "server", "nats", "conformance", editable=False)
+    session.run("python", "server/measure/conform_nodes.py", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill, pause and cut off server nodes and NATS servers under load (-- --short: two faults)."""
+    install(session, "build", "server", "nats", "client", editable=False)
+    session.run("python", "server/measure/faults.py", "--json=reports/faults.json", *session.posargs)
+
+
+@nox.session(name="bench-nodes")
+def bench_nodes(session: nox.Session) -> None:
+    """Measure the shared store: replays by length of history, idle investigations, one to three nodes."""
+    install(session, "build", "server", "nats", "client", editable=False)
+    session.run("python", "server/measure/scale.py", "--json=reports/scale.json", *session.posargs)
+
+
 @nox.session
 def compare(session: nox.Session) -> None:
     """Put a plain schema validation beside the runner, by the matrix that nox -s selftest left."""
@@ -158,12 +192,25 @@ def generate(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into site/, strictly, and check its links (-- serve: show it while it changes)."""
+    install(session, "dev")
+    # The theme announces its successor at each build.
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    if session.posargs:
+        session.run("mkdocs", *session.posargs, env=quiet)
+        return
+    session.run("mkdocs", "build", "--strict", env=quiet)
+    session.run("python", "docs/check_site.py", "site")
+
+
+@nox.session
 def node(session: nox.Session) -> None:
     """Run all tests that need Node."""
     install(session, "dev")
     # Where npm is missing, the tests themselves skip, or fail under CI (see conftest.py).
     if npm := shutil.which("npm"):
-        locks = [lock for tests in TESTS for lock in Path(tests).glob("**/package-lock.json")]
+        locks = [lock for folder in (*TESTS, SAMPLES) for lock in Path(folder).glob("**/package-lock.json")]
         for lock in sorted(lock for lock in locks if "node_modules" not in lock.parts):
             with session.chdir(lock.parent):
                 session.run(npm, "ci", "--no-audit", "--no-fund", external=True)
@@ -185,7 +232,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("mypy", *PACKAGES, *SCRIPTS)
     # Tests are no packages and share file names, so they are told apart by their paths.
-    session.run("mypy", "--explicit-package-bases", *TESTS)
+    session.run("mypy", "--explicit-package-bases", *TESTS, SAMPLES)
     session.run("lint-imports")
 
 
@@ -236,6 +283,7 @@ def constraints(session: nox.Session) -> None:
         "server": ("--extra=server",),
         "conformance": ("--extra=conformance",),
         "client": ("--extra=client",),
+        "nats": ("--extra=nats", "--group=nats"),
         "bench": ("--extra=server", "--group=bench"),
     }
     for name, parts in sources.items():

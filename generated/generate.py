@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from contract_generator import documents, python, typescript
+from contract_generator import documents, javascript, python, typescript
 from contract_generator.shapes import shapes
 from contract_generator.sources import SourceError, Sources
 from contract_generator.templating import environment
@@ -27,9 +27,14 @@ def rendered(root: Path) -> dict[str, str]:
     """Give every generated file's text by its path below the root; the same sources give the same bytes."""
     sources, templates = Sources(root), environment()
     found = shapes(sources)
+    modules = {
+        **typescript.files(sources, found, templates),
+        **javascript.files(sources, found, templates),
+    }
     return {
         **python.files(sources, found, templates),
-        **typescript.files(sources, found, templates),
+        **modules,
+        **javascript.packaged(modules),
         **documents.files(sources),
     }
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
-from osint_events_conformance.attribute_capabilities import EXPERIMENTS
+from osint_events_conformance.attribute_capabilities import EXPERIMENTS, OF_SCOPES, whole_scopes
 from osint_events_conformance.findings import PART_2, Finding
 from osint_events_conformance.ingredients import Made, Steps, mapped, without
 from osint_events_conformance.script import (
@@ -57,12 +57,23 @@ class Experiment:
 
 def experiments(script: Script, finding: Finding) -> Iterator[Experiment]:
     """The experiments that apply to a finding of a script, the most special first."""
-    if finding.kind in SELF_EVIDENT:
-        return
+    compresses = any(isinstance(step, Connect) and step.compress for step in script.steps)
+    if compresses and finding.clause != "CMP-2":
+        plain = mapped(script.steps, _uncompressed)
+        yield Experiment("CMP-1", (script.with_steps(plain),))
+    if finding.kind in OF_SCOPES:
+        for clause, *several in whole_scopes(script.steps, finding):
+            yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
+    if finding.kind in SELF_EVIDENT or finding.clause == "NEG-1":
+        return  # what was not negotiated is known to be the cause
     for make in _DISTURBANCES if finding.kind == "delayed" else _EXPERIMENTS:
         for clause, *several in make(script.steps, finding):
             if script.steps not in several:
                 yield Experiment(clause, tuple(script.with_steps(steps) for steps in several))
+
+
+def _uncompressed(step: Step) -> Step:
+    return replace(step, compress=False) if isinstance(step, Connect) else step
 
 
 SELF_EVIDENT = frozenset(
@@ -92,8 +103,9 @@ SELF_EVIDENT = frozenset(
 """Kinds that name their clause by themselves."""
 
 
-def _stalls(steps: Steps, _: Finding) -> Made:
-    yield "ROB-5", tuple(step for step in steps if not isinstance(step, Stall | Resume))
+def _stalls(steps: Steps, finding: Finding) -> Made:
+    if finding.kind not in PART_2:  # of which some are only to be seen while something waits
+        yield "ROB-5", tuple(step for step in steps if not isinstance(step, Stall | Resume))
 
 
 def _malformed(steps: Steps, finding: Finding) -> Made:

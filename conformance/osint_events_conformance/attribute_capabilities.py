@@ -20,6 +20,8 @@ from osint_events_conformance.script import (
     flat,
 )
 
+OF_SCOPES = frozenset({"not_replayed", "lost_at_hand_over"})
+"""Kinds that name their clause by themselves, unless it takes a scope to lose something."""
 _LOSSES = frozenset({"lost", "duplicate", "wrong_scope", "unconfirmed", "replayed"})
 
 
@@ -79,26 +81,27 @@ def _unsubscribes(steps: Steps, finding: Finding) -> Made:
 
 
 def _switches(steps: Steps, finding: Finding) -> Made:
-    """Of several subscribes of one connection to one investigation the last one, in its place."""
+    """Every subscribe of one connection to one investigation for the same scope, whichever that is."""
     if finding.kind not in _LOSSES:
         return
-    scopes: dict[tuple[str, str], set[frozenset[str]]] = {}
-    last: dict[tuple[str, str], Follow] = {}
+    scopes: dict[tuple[str, str], list[tuple[str, ...] | None]] = {}
     for step in flat(steps):
         if isinstance(step, Follow):
-            key = (step.conn, step.investigation_id)
-            scopes.setdefault(key, set()).add(frozenset(step.scope or ("all",)))
-            last[key] = step
-    switched = {key for key, several in scopes.items() if len(several) > 1}
-    if switched:
+            asked = scopes.setdefault((step.conn, step.investigation_id), [])
+            asked += [] if step.scope in asked else [step.scope]
+    most = max((len(asked) for asked in scopes.values()), default=0)
 
-        def earlier(step: Step) -> bool:
+    def staying(which: int) -> Callable[[Step], Step]:
+        def stays(step: Step) -> Step:
             if not isinstance(step, Follow):
-                return False
-            key = (step.conn, step.investigation_id)
-            return key in switched and step is not last[key]
+                return step
+            asked = scopes[step.conn, step.investigation_id]
+            return replace(step, scope=asked[min(which, len(asked) - 1)])
 
-        yield "SCP-3", without(steps, earlier)
+        return stays
+
+    if most > 1:
+        yield "SCP-3", *(mapped(steps, staying(which)) for which in range(most))
 
 
 def _tokens(steps: Steps, finding: Finding) -> Made:
@@ -112,12 +115,17 @@ def _tokens(steps: Steps, finding: Finding) -> Made:
 
 
 def _scopes(steps: Steps, finding: Finding) -> Made:
-    """Subscribes to the whole."""
     if finding.kind == "lost":
+        yield from whole_scopes(steps, finding)
 
-        def whole(step: Step) -> Step:
-            return replace(step, scope=None) if isinstance(step, Follow) else step
 
+def whole_scopes(steps: Steps, _: Finding) -> Made:
+    """Subscribes to the whole."""
+
+    def whole(step: Step) -> Step:
+        return replace(step, scope=None) if isinstance(step, Follow) else step
+
+    if any(isinstance(step, Follow) and step.scope for step in flat(steps)):
         yield "SCP-1", mapped(steps, whole)
 
 

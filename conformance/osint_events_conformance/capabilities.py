@@ -12,7 +12,7 @@ from typing import Any
 
 from osint_events.features import FEATURES, TEMPORARY_ERRORS
 
-from osint_events_conformance import values
+from osint_events_conformance import flow, heartbeats, values
 from osint_events_conformance.positions import Owe, Pay, Position, Positions, Request, drop
 from osint_events_conformance.records import KEPT_TEXT, Case, Debt, Event, Peer
 from osint_events_conformance.wire import Text
@@ -77,7 +77,21 @@ class Talk:
     provoked: str = ""
     """The clause that an end of the connection would break, by what was said last."""
     answers_pings: bool = True
-    last_ping: float | None = None
+    pongs: int = 0
+    """Pongs that nobody asked for, and that no fence was passed after (HB-3)."""
+    ping_due: Debt | None = None
+    end_due: Debt | None = None
+    """The end that is owed to who shows no sign of life (HB-2)."""
+    normal_due: Debt | None = None
+    was_pressed: bool = False
+    """Whether `backpressure high` came."""
+    ended_slow: bool = False
+    held_for: float = 0.0
+    """Seconds of that stall."""
+    held: int = 0
+    """Bytes that had been published for it when it read again after a stall."""
+    refused: set[str] = field(default_factory=set)
+    """The `ref`s of what was refused as too much, and is not to be carried out (FLW-3)."""
 
     def uses(self, feature: str) -> bool:
         """Whether a feature was granted."""
@@ -116,6 +130,8 @@ class Capabilities:
         }
         self.offered: frozenset[str] | None = None
         """What the server grants who asks for everything; None while it is not known to know `hello`."""
+        self.compresses = False
+        """Whether the server agrees on permessage-deflate."""
         self.protocol = 1
         self.welcome: Mapping[str, Any] = {}
         """The welcome of who asks for everything."""
@@ -171,13 +187,16 @@ class Capabilities:
     def mistaken(self, peer: Peer, message: object, codes: tuple[str, ...], at: float) -> None:
         """A message goes out that is not to be carried out; some mistakes must be told (ERR-1)."""
         talk = peer.talk
-        if _MALFORMED.issuperset(codes):
+        if codes and _MALFORMED.issuperset(codes):
             peer.malformed.append("ROB-2")
             peer.may_end = True
         if talk is None or (talk.features is None and self.offered is None):
             return
         talk.provoked = next((_TOLERATED[code] for code in codes if code in _TOLERATED), "")
         fields = message if isinstance(message, dict) else {}
+        if fields.get("type") == "pong" and self.uses(peer, "heartbeat"):
+            talk.provoked = "HB-3"
+            talk.pongs += 1
         clause = next((_PROMISED[code] for code in codes if code in _PROMISED), None)
         debt = None
         if clause is not None and self.uses(peer, "errors"):
@@ -274,6 +293,63 @@ class Capabilities:
             return ""
         return talk.debt.clause if talk.debt is not None else talk.provoked
 
+    def is_refused(self, peer: Peer, message: Mapping[str, Any]) -> bool:
+        """Whether a confirmation is of what was refused as too much, and nothing else has its `ref`."""
+        talk, ref = peer.talk, message.get("ref")
+        if talk is None or ref not in talk.refused:
+            return False
+        return not any(one.ref == ref for one in talk.requests)
+
+    def kind_overdue(self, debt: Debt) -> str:
+        """What it is that a debt was never paid: a reader that stalled has lost the rest, too (FLW-2)."""
+        peer = debt.peer
+        slow = debt.kind == "lost" and peer.has_stalled and peer.talk and peer.talk.uses("flow")
+        return "sent_after_loss" if slow else debt.kind
+
+    def clause_overdue(self, debt: Debt) -> str:
+        """The clause that a loss breaks which only a compressed connection suffers (CMP-1)."""
+        if debt.event is None or not debt.peer.link.compresses:
+            return ""
+        return "CMP-1" if any(not peer.link.compresses for peer in debt.event.received) else ""
+
+    def judge_silence(self, case: Case) -> None:
+        """Judge what was not said of full queues (FLW-1)."""
+        flow.judge_silence(case)
+
+    def resuming(self, peer: Peer, published: int, seconds: float) -> None:
+        """A client reads again after so long, for which so many bytes have been published."""
+        if peer.talk is not None:
+            peer.talk.held, peer.talk.held_for = published, seconds
+
+    def flooding(self, peer: Peer) -> None:
+        """A subscribe went out among too many: it is confirmed or refused (FLW-3)."""
+        peer.unconfirmed[-1][1].kind = "unanswered"
+
+    def flooded(self, peer: Peer, sent: int, seconds: float, at: float) -> None:
+        """All of a flood was answered, or should have been (FLW-3)."""
+        if peer.talk is not None:
+            flow.judge_flood(peer, peer.talk, sent, seconds, at)
+
+    def abused(self, peer: Peer, sent: int, at: float) -> None:
+        """A flood that goes on has ended (FLW-3)."""
+        flow.judge_abuse(peer, sent, at)
+
+    def listening(self, peer: Peer, at: float, *, dead: bool) -> None:
+        """A client sends nothing more of its own accord (HB-2)."""
+        if peer.talk is not None:
+            heartbeats.listening(peer, peer.talk, at, self._owe, dead=dead)
+
+    def ended(self, peer: Peer, at: float) -> bool:
+        """Judge an end by what was negotiated, before what is owed is forgiven; say whether that is all."""
+        talk = peer.talk
+        if talk is None or talk.features is None:
+            return False
+        close = peer.link.close_received
+        if talk.uses("heartbeat") and heartbeats.judge_end(peer, talk, close, at):
+            return True
+        flow.judge_slow_end(peer, talk, close, at)
+        return False
+
     def mistake_about(self, peer: Peer, investigation_id: str) -> Mistake | None:
         """A message about an investigation that was not to be carried out."""
         mistakes = peer.talk.mistakes if peer.talk else []
@@ -289,6 +365,8 @@ class Capabilities:
         talk.after_end.clear()
         if not peer.serves:
             return
+        peer.case.cases["HB-3"] += talk.pongs
+        talk.pongs = 0
         for at, code in talk.unasked_errors:
             told = f"error {code} was sent, but errors was not granted"
             peer.case.find("unasked_error", told, peer.name, at)
@@ -424,21 +502,17 @@ class Capabilities:
                 talk.pings.remove(entry)
                 self._judge_ref(peer, ref, message, at)
                 self._pay(debt, "HB-1")
+                flow.ponged(peer, talk, debt.since, at)
                 peer.case.progressed_at = at
                 return
 
     def _ping(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        peer.case.cases["HB-2"] += 1
-        talk.last_ping = at
+        heartbeats.pinged(peer, talk, at, self._pay)
         if talk.answers_pings and peer.serves:
             peer.answer("pong", message["id"])
 
     def _backpressure(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        peer.case.cases["FLW-1"] += 1
-        if message["state"] == talk.pressure:
-            text = f"backpressure says {talk.pressure} twice, or normal at first"
-            peer.case.find("not_alternating", text, peer.name, at)
-        talk.pressure = message["state"]
+        flow.pressed(peer, talk, message["state"], at, owe=self._owe, pay=self._pay)
 
     def _error(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         code, ref, case = message["code"], message.get("ref"), peer.case
@@ -450,9 +524,7 @@ class Capabilities:
             text = f"error {code} says temporary: {values.show(message['temporary'])}"
             case.find("wrong_error", text, peer.name, at)
         if code == "rate_limited":
-            talk.limited += 1
-            if "retry_after_ms" not in message:
-                case.find("no_retry_after", "rate_limited without retry_after_ms", peer.name, at)
+            flow.limited(peer, talk, message, at)
         if any(one.ref == ref for one in talk.requests if ref is not None):
             if code in REFUSALS:
                 self._refused(peer, talk, ref)

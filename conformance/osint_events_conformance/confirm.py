@@ -35,8 +35,10 @@ _BY_NUMBERS = frozenset(
     }
 )
 """Kinds that may follow from wrong numbers, or from a sequence that began anew."""
-_MISSING = _OF_NUMBERS | _BY_NUMBERS | {"lost", "duplicate", "ended", "answered_in_replay"}
+_MISSING = _OF_NUMBERS | _BY_NUMBERS | {"lost", "duplicate", "ended", "answered_in_replay", "sent_after_loss"}
 """Kinds after which `prev` rightly says that something is missing."""
+_SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
+"""Kinds that are seen now and then where others are seen for certain: what was published about then."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
 _FOLLOWING = frozenset(
@@ -112,26 +114,14 @@ class Confirmer:
             return  # what happens in company alone is what that clause says
         steady = {one.kind for one in self.confirmed}
         for confirmed in flaky:
-            if confirmed.kind not in steady:  # else it is a shadow of what was found for certain
+            if steady.isdisjoint({confirmed.kind, *_SHADOWS_OF.get(confirmed.kind, ())}):  # else it is theirs
                 self._keep(confirmed)
 
     def _suspicions(self, runs: Iterable[tuple[Script, Case]]) -> dict[tuple[str, str], Members]:
         """The findings, grouped by kind and check; of what follows from something worse only the latter."""
         groups: dict[tuple[str, str], Members] = {}
         for script, case in runs:
-            kinds = list(dict.fromkeys(finding.kind for finding in case.findings))
-            if not _PRIMARY.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind not in _FOLLOWING]
-            if not _UNREADABLE.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING | _MISSING]
-            if not _NEGOTIATION.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind in _NEGOTIATION or kind not in PART_2]
-            if not _OF_NUMBERS.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind not in _BY_NUMBERS | _PRIMARY | _FOLLOWING]
-            if "wrong_token" in kinds:  # a replay that there should not be
-                kinds = [kind for kind in kinds if kind == "wrong_token" or kind not in _BY_NUMBERS]
-            if not _MISSING.isdisjoint(kinds):
-                kinds = [kind for kind in kinds if kind != "wrong_prev"]
+            kinds = _worst(list(dict.fromkeys(finding.kind for finding in case.findings)))
             for kind in kinds:
                 finding = next(finding for finding in case.findings if finding.kind == kind)
                 if self._selected(finding.clause) or self._selected(script.clause):
@@ -140,13 +130,15 @@ class Confirmer:
 
     def _explained(self, phase: Phase, kind: str, members: Members) -> bool:
         """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
-        known = {one.clause for one in self.confirmed if one.kind == kind}
+        known = {one.clause for one in self.confirmed if one.kind == kind and not one.flaky}
         later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
         # What shows without misbehaviour too is not laid to it.
         hostile = not any(is_peaceful(script) for script, _, _ in members)
         return BY_KIND[kind][0] in known or bool(known and (later or hostile))
 
     def _keep(self, confirmed: ConfirmedFinding) -> None:
+        if not confirmed.flaky:  # it says all that a flaky one of the same kind did
+            self.confirmed = [one for one in self.confirmed if not (one.flaky and _same(one, confirmed))]
         known = {(one.kind, one.clause) for one in self.confirmed}
         if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
             return
@@ -154,6 +146,29 @@ class Confirmer:
             return  # most likely what is known already
         self.confirmed.append(confirmed)
         self._progress(Confirmed(confirmed))
+
+
+def _worst(kinds: list[str]) -> list[str]:  # one rule after the other
+    """The kinds of a case without those that follow from worse ones."""
+    if not _PRIMARY.isdisjoint(kinds):
+        kinds = [kind for kind in kinds if kind not in _FOLLOWING]
+    if not _UNREADABLE.isdisjoint(kinds):
+        kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING | _MISSING]
+    if not _NEGOTIATION.isdisjoint(kinds):
+        kinds = [kind for kind in kinds if kind in _NEGOTIATION or kind not in PART_2]
+    if not _OF_NUMBERS.isdisjoint(kinds):
+        kinds = [kind for kind in kinds if kind not in _BY_NUMBERS | _PRIMARY | _FOLLOWING]
+    if "wrong_token" in kinds:  # a replay that there should not be
+        kinds = [kind for kind in kinds if kind == "wrong_token" or kind not in _BY_NUMBERS]
+    if "confirmed_bad_scope" in kinds:  # whose events come to who is not subscribed
+        kinds = [kind for kind in kinds if kind not in {"broadcast_after_hello", "wrong_prev"}]
+    if not _MISSING.isdisjoint(kinds):
+        kinds = [kind for kind in kinds if kind != "wrong_prev"]
+    return kinds
+
+
+def _same(one: ConfirmedFinding, other: ConfirmedFinding) -> bool:
+    return (one.kind, one.clause) == (other.kind, other.clause)
 
 
 Members = list[tuple[Script, Case, Finding]]

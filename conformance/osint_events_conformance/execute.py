@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from websockets.frames import Frame, Opcode
-
 from osint_events_conformance import script as s
 from osint_events_conformance import values, verdicts
 from osint_events_conformance.model import Model
@@ -44,6 +42,7 @@ _BULKY = 2.0
 """How much longer than a single event half a megabyte may take until the next of it arrives."""
 
 
+_TOO_BIG = 1009
 _UNSET = Debt("unconfirmed", None, "")  # type: ignore[arg-type]  # the model sets the debt and its peer
 _DEBT_OF: dict[type[s.Message], str] = {
     s.Hello: "no_welcome", s.Follow: "unconfirmed", s.Unfollow: "not_unsubscribed", s.AppPing: "no_app_pong",
@@ -257,7 +256,7 @@ class Executor:
 
     # Steps
 
-    async def _step(self, running: _Running, step: s.Step) -> None:  # noqa: C901, PLR0912 - one arm a step
+    async def _step(self, running: _Running, step: s.Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm a step
         peers = [running.peers.get(name) for name in s.connections(step)]
         if not isinstance(step, s.Connect) and any(peer is None or not peer.serves for peer in peers):
             return  # the connection was refused or ended: that is on record already
@@ -294,6 +293,7 @@ class Executor:
                 peer = self._peer(running, name)
                 running.case.log(self.clock(), name, "*", "stops reading")
                 peer.may_end = peer.stalled = peer.has_stalled = True
+                peer.stalled_at = self.clock()
                 peer.link.pause_reading()
             case s.Resume():
                 await self._resume(running, step)
@@ -303,6 +303,14 @@ class Executor:
                 await self._restart(running)
             case s.Await():
                 await self._await(running, step)
+            case s.Inflate():
+                await self._inflate(running, step)
+            case s.Flood():
+                await self._flood(running, step)
+            case s.Quiet(name, dead):
+                peer = self._peer(running, name)
+                running.case.log(self.clock(), name, "*", "shows no life" if dead else "only listens")
+                self.model.capabilities.listening(peer, self.clock(), dead=dead)
             case s.Settle(fence=True):
                 await self._settle(running, last=False)
             case s.Settle():
@@ -363,6 +371,49 @@ class Executor:
             except TimeoutError:
                 pass
 
+    async def _inflate(self, running: _Running, step: s.Inflate) -> None:
+        """Send what inflates to too much: only 1009 is an answer (CMP-2)."""
+        peer, case = self._peer(running, step.conn), running.case
+        if not peer.link.compresses:
+            return
+        frame = s.data_frame(step.payload(), compress=True)
+        text = f"a subscribe of {len(frame)} bytes that inflates to {step.size}"
+        case.log(self.clock(), step.conn, ">", text)
+        peer.may_end = True
+        self.model.misbehaving(peer, "CMP-2")
+        peer.link.write(frame)
+        await peer.link.drain()
+        ended = await self._until(running, lambda: peer.gone)
+        case.cases["CMP-2"] += 1
+        close = peer.link.close_received
+        if not ended or close is None or close.code != _TOO_BIG:
+            how = "not refused" if not ended else f"answered by close {close.code if close else 'of TCP'}"
+            case.find("inflated", f"{text} was {how}", step.conn, self.clock(), expected=str(_TOO_BIG))
+
+    async def _flood(self, running: _Running, step: s.Flood) -> None:
+        """Send as fast as the server reads (FLW-3)."""
+        peer, judge = self._peer(running, step.conn), self.model.capabilities
+        if peer.talk is None:
+            return
+        running.case.log(self.clock(), step.conn, ">", f"{step.count} subscribes at once")
+        peer.may_end = peer.may_end or step.until_ended
+        before, sent = self.ticker.seconds, 0
+        while sent < (step.most if step.until_ended else step.count) and not peer.gone:
+            for _ in range(step.count):
+                follow = s.Follow(step.conn, step.investigation_id, ref=f"flood {sent}")
+                at = self.clock()
+                request = Request("subscribe", step.investigation_id, follow.ref, at, _UNSET)
+                self.model.subscribing(peer, step.investigation_id, at, request)
+                judge.flooding(peer)
+                peer.link.write(s.frames(follow, compress=peer.link.compresses))
+                sent += 1
+            await peer.link.drain()
+            await self._until(running, lambda: not peer.debts)
+        if step.until_ended:
+            judge.abused(peer, sent, self.clock())
+        else:
+            judge.flooded(peer, sent, self.ticker.seconds - before, self.clock())
+
     def _peer(self, running: _Running, name: str) -> Peer:
         peer = running.peers[name]
         assert peer is not None
@@ -380,6 +431,7 @@ class Executor:
                     self.clock,
                     within=max(_CONNECT_WITHIN, self.pace.deadline),
                     receive_buffer=step.receive_buffer,
+                    compress=step.compress,
                 )
             except Refused as error:
                 if error.status in _BUSY and attempt < self._busy_retries:
@@ -407,7 +459,7 @@ class Executor:
         def answer(type_: str, id_: str) -> None:
             case.log(self.clock(), step.conn, ">", f'{{"type": "{type_}", "id": {json.dumps(id_)}}}')
             text = json.dumps({"type": type_, "id": id_}).encode()
-            link.write(Frame(Opcode.TEXT, text).serialize(mask=True))
+            link.write(s.data_frame(text, compress=link.compresses))
 
         peer.answer = answer
         running.peers[step.conn] = peer
@@ -439,7 +491,7 @@ class Executor:
                 self._announce_negotiated(running, step, token)
             else:
                 self._announce(running, step)
-            data += s.frames(step, token[0] if token else None)
+            data += s.frames(step, token[0] if token else None, compress=peer.link.compresses)
             peer.spoke = peer.spoke or not isinstance(step, s.Ping)
         peer.link.write(data)
         await peer.link.drain()
@@ -617,6 +669,7 @@ class Executor:
     async def _resume(self, running: _Running, step: s.Resume) -> None:
         peer = self._peer(running, step.conn)
         peer.link.resume_reading()
+        self.model.capabilities.resuming(peer, _published(peer), self.clock() - peer.stalled_at)
         running.case.log(self.clock(), step.conn, "*", "reads again")
         peer.stalled = False
         await self._until(running, lambda: peer.gone or not peer.debts)
@@ -712,6 +765,16 @@ class Executor:
         except (Refused, Unreachable):
             return
         self.leave(link)
+
+
+def _published(peer: Peer) -> int:
+    """About how many bytes were published for a connection."""
+    return sum(
+        len(json.dumps(event.data))
+        for investigation in peer.case.investigations.values()
+        if peer in investigation.subscriptions
+        for event in investigation.events
+    )
 
 
 def _value(data: bytes) -> object:

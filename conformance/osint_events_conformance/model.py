@@ -107,9 +107,12 @@ class Model:
             made.scope = scope
             subscription.ignored_token = made.text is not None and not self.capabilities.uses(peer, "replay")
             subscription.switches.append(scope)
+            is_switch = subscription.confirmed_at is not None and scope != subscription.scope
             for event in investigation.events:  # whichever comes first, the event or the switch
                 if peer in event.debts and not is_in_scope(event.data, scope):
                     peer.debts.discard(event.debts.pop(peer))
+                elif peer in event.debts and is_switch and event.debts[peer].kind == "lost":
+                    event.debts[peer].clause = "SCP-3"
             self.capabilities.following(peer, made)
 
     def pinging(self, peer: Peer, payload: bytes, at: float) -> None:
@@ -147,10 +150,10 @@ class Model:
                 self._owe_event(peer, event, self.capabilities.kind_of_loss(peer, investigation_id), at)
                 if event.debts[peer].kind == "lost":
                     event.debts[peer].clause = subscription.clause(parsed)
-        if self._fallback_owed(investigation, at):
-            for peer in case.peers:
-                if peer.serves and peer.talk is None:
-                    self._owe_event(peer, event, "fallback_lost", at)
+        if self._is_nobodys(investigation, at):
+            event.bystanders = [peer for peer in case.peers if peer.serves and peer.talk is None]
+            if self.fallback == "on":
+                self._owe_broadcast(event, at)
         return event
 
     def published(self, event: Event, *, accepted: bool | None, at: float) -> None:
@@ -196,9 +199,10 @@ class Model:
             )
             return
         if type_ == "subscription_confirmed":
+            refused = self.capabilities.is_refused(peer, text.value)
             if peer.talk is not None:
                 self.capabilities.confirmed(peer, text.value, text.at)
-            self._confirmed(peer, text.value["investigation_id"], text.at)
+            self._confirmed(peer, text.value["investigation_id"], text.at, refused=refused)
         elif type_ == "investigation_update":
             self._update(peer, text)
         else:
@@ -226,9 +230,13 @@ class Model:
         elif peer.leaving:
             self._close_progress(peer)
         elif not peer.gone:
+            explained = self.capabilities.ended(peer, at)
             self._forgive(peer)
             peer.gone = True
             self._ended(peer, at)
+            if explained:
+                peer.case.on_change()
+                return
             clause = self.capabilities.clause_of_end(peer)
             verdicts.judge_end(peer, link.ended, link.close_received, at, clause)
         peer.gone = peer.gone or not peer.leaving
@@ -242,12 +250,15 @@ class Model:
             peer.unconfirmed = [item for item in peer.unconfirmed if item[1] is not debt]
             peer.pings = [item for item in peer.pings if item[1] is not debt]
             text, expected = verdicts.overdue_text(debt), verdicts.expected(debt)
-            case.find(debt.kind, text, peer.name, at, clause=debt.clause, expected=expected)
+            kind = self.capabilities.kind_overdue(debt)
+            clause = debt.clause or self.capabilities.clause_overdue(debt)
+            case.find(kind, text, peer.name, at, clause=clause, expected=expected)
 
     def fence_passed(self, case: Case) -> None:
         """What had not come until a fence never will: count the silences that were kept."""
         for peer in case.peers:
             self.capabilities.silent(peer)
+        self.capabilities.judge_silence(case)
         for investigation in case.investigations.values():
             if not any(peer.serves for peer in investigation.subscriptions):
                 continue  # its silence says nothing: the fallback may be off
@@ -285,20 +296,32 @@ class Model:
         for investigation_id in peer.subscriptions:
             self.investigations[investigation_id].last_end = at
 
-    def _fallback_owed(self, investigation: Investigation, at: float) -> bool:
-        if self.fallback != "on" or any(peer.serves for peer in investigation.subscriptions):
+    def _owe_broadcast(self, event: Event, at: float) -> None:
+        """What nobody is subscribed to goes to all connections of Part 1 (DEL-3)."""
+        for peer in event.bystanders:
+            if peer not in event.received:
+                self._owe_event(peer, event, "fallback_lost", at)
+        event.bystanders = []
+
+    def _is_nobodys(self, investigation: Investigation, at: float) -> bool:
+        """Whether surely no connection is subscribed, nor was a moment ago."""
+        if self.fallback == "off" or any(peer.serves for peer in investigation.subscriptions):
             return False
         return investigation.last_end is None or at - investigation.last_end > self.clear_after
 
     def _forgive_fallback(self, event: Event) -> None:
         """Somebody subscribes before the broadcast came: either outcome is right now (DEL-3)."""
+        event.bystanders = []
         for peer, debt in list(event.debts.items()):
             if debt.kind == "fallback_lost":
                 peer.debts.discard(debt)
                 del event.debts[peer]
 
-    def _confirmed(self, peer: Peer, investigation_id: str, at: float) -> None:
+    def _confirmed(self, peer: Peer, investigation_id: str, at: float, *, refused: bool = False) -> None:
         case = peer.case
+        if refused:
+            self._confirmed_unasked(peer, investigation_id, at, refused=True)
+            return
         for index, (waiting, debt) in enumerate(peer.unconfirmed):
             if waiting == investigation_id:
                 del peer.unconfirmed[index]
@@ -306,7 +329,9 @@ class Model:
                 case.progressed_at = at
                 self._pay(debt, "SUB-1")
                 case.cases["SUB-7"] += 1
-                for _, earlier in peer.unconfirmed[:index]:
+                for other, earlier in peer.unconfirmed[:index]:
+                    if self.capabilities.is_in_replay(peer, other):
+                        continue  # until whose end it waits (RPL-5)
                     peer.overtaken.setdefault(earlier, investigation_id)
                 overtaker = peer.overtaken.pop(debt, None)
                 if overtaker is not None and overtaker != investigation_id:
@@ -317,8 +342,14 @@ class Model:
         if not (peer.leaving or peer.gone):
             self._confirmed_unasked(peer, investigation_id, at)
 
-    def _confirmed_unasked(self, peer: Peer, investigation_id: str, at: float) -> None:
+    def _confirmed_unasked(
+        self, peer: Peer, investigation_id: str, at: float, *, refused: bool = False
+    ) -> None:
         case, shown = peer.case, values.show(investigation_id)
+        if refused:
+            message = f"{shown} was confirmed after rate_limited said that it is not"
+            case.find("carried_out", message, peer.name, at)
+            return
         mistake = self.capabilities.mistake_about(peer, investigation_id)
         if mistake is not None and "invalid_scope" in mistake.codes:
             case.find("confirmed_bad_scope", f"a bad scope was confirmed for {shown}", peer.name, at)
@@ -550,6 +581,10 @@ class Model:
             # is what is wrong then, so the stray counts only if a subscriber gets the event as well.
             event.strays.append((peer, text))
             verdicts.judge_strays(event)
+        elif self.fallback == "any" and peer in event.bystanders:
+            # Whether there is a fallback is not known before, but it is for all or for none.
+            event.bystanders = [one for one in event.bystanders if one.serves and not one.may_end]
+            self._owe_broadcast(event, text.at)
         elif self.fallback == "off":
             message = (
                 f"an update of {values.show(investigation.id)} was broadcast although the fallback is off"

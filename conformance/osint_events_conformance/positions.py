@@ -246,6 +246,11 @@ class Positions:
     ) -> bool:
         """Judge an update that a client drops, since its number is not new (RPL-2)."""
         case, last = peer.case, position.last
+        subscription = peer.subscriptions.get(event.investigation.id) if event is not None else None
+        if subscription is not None and subscription.switched and position.updated is None:
+            text = f"a switch of the scope was followed by seq {seq}, which is not beyond {last}"
+            case.find("duplicate", text, peer.name, at, clause="SCP-3")
+            return True
         text = f"seq {seq} comes after {last}"
         place = position.replay or position.handed_over
         if position.replay is not None and seq <= position.replay.after:

@@ -12,7 +12,10 @@ from osint_events_conformance.script import Connect, Hello, Script, Subscribe, T
 
 
 async def probe(executor: Executor, rng: random.Random) -> None:
-    """Ask for every feature, and keep what is granted; a confirmation without a welcome says Part 1."""
+    """Ask for every feature, and keep what is granted; a confirmation without a welcome says Part 1.
+
+    Whether the server compresses is said in the handshake alone (RFC 7692).
+    """
     n = Names(rng)
     steps = (Connect("a", n.client()), Together((Hello("a", FEATURES), Subscribe("a", n.id()))))
     case = await executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
@@ -21,3 +24,7 @@ async def probe(executor: Executor, rng: random.Random) -> None:
         capabilities = executor.model.capabilities
         capabilities.offered, capabilities.protocol = talk.features, talk.welcome["protocol"]
         capabilities.welcome = talk.welcome
+    n = Names(rng)
+    offering = (Connect("z", n.client(), compress=True),)
+    case = await executor.run(Script("probe", offering, "CMP-1", "probe", salts=(n.word, n.digits)))
+    executor.model.capabilities.compresses = any(peer.link.compresses for peer in case.peers)

@@ -102,6 +102,8 @@ class Event:
     """The number that the server gave it, where one was seen (RPL-1)."""
     epoch: object = None
     """The epoch of that number."""
+    bystanders: list[Peer] = field(default_factory=list)
+    """Connections that all get it, or none does, since nobody is subscribed (DEL-3)."""
     strays: list[tuple[Peer, Text]] = field(default_factory=list)
     """Receipts by connections that are not subscribed, until it is known whether a subscriber got it."""
 
@@ -142,6 +144,7 @@ class Peer:
     superseded: bool = False
     stalled: bool = False
     has_stalled: bool = False
+    stalled_at: float = 0.0
     leaving: bool = False
     gone: bool = False
     talk: Talk | None = None

@@ -79,7 +79,8 @@ _UNREACHED = dict.fromkeys(
     "RPL-9": "no token of before the restart was good after it: the store keeps nothing over a restart",
 }
 """Why a clause has no case, where nothing else says so."""
-_BY_CASES = frozenset({"RPL-6", "RPL-9"})
+_NOT_WAITED_FOR = {"ROB-5": "it was not waited for the end of a reader that stalls"}
+_BY_CASES = frozenset({"RPL-6", "RPL-9", "FLW-1", "FLW-2"})
 """Clauses that a script need not reach: only what was judged counts."""
 _IDLE = 20.0
 """Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
@@ -270,6 +271,10 @@ class Run:
             if self.settings.profile == "core":
                 return "the capabilities are left out: --profile core"
             return "the server does not answer hello: it knows only Part 1"
+        if clause.feature == "compression" and not self._model.capabilities.compresses:
+            if self.settings.profile == "core":
+                return "the capabilities are left out: --profile core"
+            return "the server does not agree on permessage-deflate"
         if clause.feature in FEATURES and clause.feature not in (offered or ()):
             return f"the server does not offer {clause.feature}"
         return None
@@ -414,8 +419,11 @@ class Run:
         self._executor.hurry.set()
         runs = await asyncio.gather(*self._long)
         self._long.clear()
-        if any(case.cut_short for _, case in runs):
-            self._partly["ROB-5"] = "it was not waited for the end of a reader that stalls"
+        for script, case in runs:
+            if case.cut_short:
+                self._partly[script.clause] = _NOT_WAITED_FOR.get(
+                    script.clause, "it was not waited for its end"
+                )
         self._count("coverage", runs, time.monotonic() - before)
         await self._confirmer.confirm("coverage", runs)
 
@@ -463,7 +471,10 @@ class Run:
         before = counts.total()
         for script, case in runs:
             counts.update(case.cases)
-            if case.cases and not case.cut_short and script.clause not in _BY_CASES:
+            by_cases = script.clause in _BY_CASES or (
+                script.clause == "DEL-3" and self.settings.fallback == "any"
+            )
+            if case.cases and not case.cut_short and not by_cases:
                 counts[script.clause] += 1
             self._tally.refused_payloads += case.refused_payloads
         result = self._phase_result(phase)

@@ -16,10 +16,15 @@ from typing import Any, ClassVar, Literal, cast
 
 from websockets.frames import Frame, Opcode
 
+from osint_events_conformance.wire import deflated
+
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a connection. `receive_buffer` in bytes, for readers that will stall."""
+    """Open a connection. `receive_buffer` in bytes, for readers that will stall.
+
+    `compress` offers permessage-deflate (CMP-1); what is sent is compressed if that is agreed on.
+    """
 
     kind: ClassVar[str] = "connect"
     conn: str
@@ -27,6 +32,7 @@ class Connect:
     receive_buffer: int | None = None
     optional: bool = False
     """Whether a refusal is only a SHOULD broken (client ids beyond the guaranteed alphabet)."""
+    compress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +295,49 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Inflate:
+    """Send a subscribe that is compressed and inflates to `size` bytes, beyond the limit (CMP-2)."""
+
+    kind: ClassVar[str] = "inflate"
+    conn: str
+    investigation_id: str
+    size: int
+
+    def payload(self) -> bytes:
+        """The message's UTF-8 bytes."""
+        bare = len(subscribe_text(self.investigation_id, x="").encode())
+        return subscribe_text(self.investigation_id, x="x" * max(self.size - bare, 0)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Send `count` subscribes, each with a `ref`, as fast as they go (FLW-3).
+
+    With `until_ended` they go on, that many at a time, until the server ends the connection, which it must
+    before it got `most`.
+    """
+
+    kind: ClassVar[str] = "flood"
+    conn: str
+    investigation_id: str
+    count: int
+    until_ended: bool = False
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Have a connection listen from now on: a ping is due by an interval from now (HB-2).
+
+    One that is `dead` answers no ping, and must be ended after that.
+    """
+
+    kind: ClassVar[str] = "quiet"
+    conn: str
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Await:
     """Wait for a `position` of each of some investigations that is due within `seconds` (RPL-6)."""
 
@@ -329,6 +378,9 @@ Step = (
     | Abort
     | Restart
     | Await
+    | Inflate
+    | Flood
+    | Quiet
     | Stall
     | Resume
     | Pause
@@ -339,7 +391,7 @@ _KINDS: dict[str, type[Step]] = {
     for step in (
         Connect, Hello, Follow, Unfollow, AppPing, Mistake,
         Subscribe, Say, Ping, Together, Pieces, Raw, Http, Publish, Close, Abort, Stall, Resume,
-        Pause, Settle, Restart, Await,
+        Pause, Settle, Restart, Await, Inflate, Flood, Quiet,
     )
 }  # fmt: skip
 
@@ -386,7 +438,8 @@ def misbehaves(step: Step) -> bool:
 def is_peaceful(script: Script) -> bool:
     """Whether nothing in the script could be an excuse to disturb others (ROB-1, ROB-5)."""
     return not any(
-        isinstance(step, Stall | Http | Restart) or misbehaves(step) for step in flat(script.steps)
+        isinstance(step, Stall | Http | Restart | Inflate | Flood) or misbehaves(step)
+        for step in flat(script.steps)
     )
 
 
@@ -408,13 +461,25 @@ def subscribe_text(investigation_id: object, **unknown: object) -> str:
     )
 
 
-def frames(step: Message, token: str | None = None) -> bytes:
+def frames(step: Message, token: str | None = None, *, compress: bool = False) -> bytes:
     """The step's message as one masked frame. `token` is what a `Follow`'s reference stands for."""
     if isinstance(step, Ping):
         return Frame(Opcode.PING, step.data).serialize(mask=True)
     opcode = Opcode.BINARY if isinstance(step, Say) and step.binary else Opcode.TEXT
     data = step.payload(token) if isinstance(step, Follow) else step.payload()
-    return Frame(opcode, data).serialize(mask=True)
+    return data_frame(data, opcode, compress=compress)
+
+
+_COMPRESSED = 0x40
+"""The bit RSV1 of a frame's first byte (RFC 7692 section 6)."""
+
+
+def data_frame(data: bytes, opcode: Opcode = Opcode.TEXT, *, compress: bool = False) -> bytes:
+    """A message as one masked frame, with the bit that says so where it is compressed."""
+    if not compress:
+        return Frame(opcode, data).serialize(mask=True)
+    frame = Frame(opcode, deflated(data)).serialize(mask=True)
+    return bytes((frame[0] | _COMPRESSED,)) + frame[1:]
 
 
 def _message(type_: str, **fields: object) -> bytes:

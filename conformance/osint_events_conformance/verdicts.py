@@ -142,6 +142,10 @@ _NEVER_CAME = {
     "no_replay_complete": "no replay_complete for {}",
     "no_position_message": "no position of {}, though the store moved on and nothing was sent for it",
     "no_gap": "a new epoch of {} was told to another connection, and no gap to this one",
+    "unanswered": "a message among too many was neither carried out nor refused: {}",
+    "no_ping": "no ping, though nothing was sent for {} s",
+    "not_timed_out": "a client that was silent for {} s, and more, was not ended",
+    "no_normal": "backpressure high was never followed by normal, though nothing waits any more",
     "no_error": "no error for a message that is not to be carried out ({})",
 }
 

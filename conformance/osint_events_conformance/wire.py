@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,6 +22,7 @@ from urllib.parse import quote
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -32,6 +34,9 @@ from osint_events_conformance import values
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """More than any server of this protocol sends (outbound events are at most 256 KiB): a bound, not a rule."""
 
+_SMALL_SEGMENT = 1000
+"""Bytes of a TCP segment where little is to wait on the way: kernels size a sender's buffer by it."""
+_PONG = 0x8A
 _LEFT_OPEN = 1.0
 _REMEMBERED = 256
 
@@ -123,7 +128,9 @@ class Listener(Protocol):
 class Link(asyncio.Protocol):
     """A WebSocket connection as the checks use it. Made by `Link.open`."""
 
-    def __init__(self, endpoint: Endpoint, client_id: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, client_id: str, clock: Callable[[], float], *, compress: bool = False
+    ) -> None:
         self.client_id = client_id
         self.clock = clock
         self._listener: Listener | None = None
@@ -134,12 +141,17 @@ class Link(asyncio.Protocol):
         self.tcp_closed = False
         self.framing_error: str | None = None
         self.handshake_status: int | None = None
+        self.wrote_at = clock()
+        """When something was written last, a Pong too: a sign of life (HB-2)."""
+        self.is_mute = False
+        """Whether Pings are left unanswered, as by a client that is dead."""
         subprotocols = [Subprotocol(endpoint.subprotocol)] if endpoint.subprotocol else None
         self._uri = parse_uri(endpoint.address(client_id))
         self._protocol = ClientProtocol(
             self._uri,
             origin=Origin(endpoint.origin) if endpoint.origin else None,
             subprotocols=subprotocols,
+            extensions=[ClientPerMessageDeflateFactory(client_max_window_bits=None)] if compress else None,
             max_size=MAX_MESSAGE_BYTES,
         )
         self._endpoint = endpoint
@@ -163,14 +175,16 @@ class Link(asyncio.Protocol):
         *,
         within: float,
         receive_buffer: int | None = None,
+        compress: bool = False,
     ) -> Self:
         """Connect and shake hands within `within` seconds.
 
         `receive_buffer` (bytes) makes the kernel's buffer small, so that a stalled reader is
-        felt by the server early. Raises `Unreachable` or `Refused`.
+        felt by the server early. `compress` offers permessage-deflate (RFC 7692). Raises
+        `Unreachable` or `Refused`.
         """
         loop = asyncio.get_running_loop()
-        link = cls(endpoint, client_id, clock)
+        link = cls(endpoint, client_id, clock, compress=compress)
         uri = link._uri
         try:
             async with asyncio.timeout(within):
@@ -262,6 +276,11 @@ class Link(asyncio.Protocol):
         """Whether data frames may be sent and are expected."""
         return self.ended is None and not self.close_sent and not self.tcp_closed
 
+    @property
+    def compresses(self) -> bool:
+        """Whether permessage-deflate was agreed on."""
+        return bool(self._protocol.extensions)
+
     def write(self, data: bytes, *, whole: bool = True) -> None:
         """Write raw bytes in one call: one TCP segment, as far as they fit.
 
@@ -269,6 +288,7 @@ class Link(asyncio.Protocol):
         """
         self._whole = whole
         if self._transport is not None and not self._transport.is_closing():
+            self.wrote_at = self.clock()
             self._transport.write(data)
         self._flush()
 
@@ -315,7 +335,10 @@ class Link(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if self._transport is None or self._transport.is_closing():
                 return
+            if data[:1] == bytes((_PONG,)) and self.is_mute:
+                continue
             if data:
+                self.wrote_at = self.clock()
                 self._transport.write(data)
             else:
                 self._transport.close()
@@ -369,6 +392,12 @@ class Link(asyncio.Protocol):
                 self._tell(_end)
 
 
+def deflated(message: bytes) -> bytes:
+    """A message compressed by itself (RFC 7692 section 7.2.1), which needs no context at the other end."""
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return (deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
 async def _connect(host: str, port: int, receive_buffer: int | None) -> socket.socket:
     loop = asyncio.get_running_loop()
     last: OSError | None = None
@@ -377,6 +406,8 @@ async def _connect(host: str, port: int, receive_buffer: int | None) -> socket.s
         sock.setblocking(False)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            if hasattr(socket, "TCP_MAXSEG"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SMALL_SEGMENT)
         try:
             await loop.sock_connect(sock, address)
         except OSError as error:

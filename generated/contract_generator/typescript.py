@@ -11,7 +11,10 @@ from contract_generator.shapes import Shapes
 from contract_generator.sources import DIRECTORY, SUFFIX, Schema, Sources
 from contract_generator.templating import TEMPLATES, header, provenance
 
-_PACKAGE = "generated/typescript"
+PACKAGE = "generated/typescript"
+"""Where the npm package is."""
+
+_MODULES = ("index", "validate", "features")
 _INPUTS = (f"{DIRECTORY}/*{SUFFIX}", f"{DIRECTORY}/asyncapi.yaml", f"{DIRECTORY}/legacy.yaml")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][0-9A-Za-z_$]*")
 _TYPES = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "null": "null"}
@@ -30,14 +33,14 @@ def files(sources: Sources, shapes: Shapes, templates: jinja2.Environment) -> di
     made = {}
     for name in ("index.d.ts", "index.js"):
         top = header(sources, "//", *_INPUTS, f"{TEMPLATES}/typescript/{name}.j2")
-        made[f"{_PACKAGE}/{name}"] = templates.get_template(f"typescript/{name}.j2").render(
+        made[f"{PACKAGE}/{name}"] = templates.get_template(f"typescript/{name}.j2").render(
             context, header=top
         )
     readme = f"{TEMPLATES}/typescript/README.md.j2"
-    made[f"{_PACKAGE}/README.md"] = templates.get_template("typescript/README.md.j2").render(
+    made[f"{PACKAGE}/README.md"] = templates.get_template("typescript/README.md.j2").render(
         context, provenance=provenance(sources, *_INPUTS, readme)
     )
-    made[f"{_PACKAGE}/package.json"] = _package(info["version"], provenance(sources, *_INPUTS))
+    made[f"{PACKAGE}/package.json"] = _package(info["version"], provenance(sources, *_INPUTS))
     return made
 
 
@@ -130,12 +133,15 @@ def _package(version: str, origin: str) -> str:
         "//": origin,
         "name": "osint-events",
         "version": version,
-        "description": "Types, guards and the legacy classifier for investigation events over WebSocket.",
+        "description": "Types, guards, validators and the classifier of investigation events over WebSocket.",
         "license": "Apache-2.0",
         "type": "module",
-        "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
+        "exports": {
+            "." if name == "index" else f"./{name}": {"types": f"./{name}.d.ts", "default": f"./{name}.js"}
+            for name in _MODULES
+        },
         "types": "./index.d.ts",
-        "files": ["index.d.ts", "index.js"],
+        "files": [f"{name}{suffix}" for name in _MODULES for suffix in (".d.ts", ".js")],
         "sideEffects": False,
     }
     return json.dumps(manifest, indent=2) + "\n"

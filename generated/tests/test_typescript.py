@@ -27,6 +27,8 @@ import {
   classify, isInvestigationUpdate, isTaskCompleted,
   type ClientMessage, type Event, type ServerMessage,
 } from "osint-events";
+import { FEATURES, isUsed, used } from "osint-events/features";
+import { SCHEMA_OF, validate, type Failure } from "osint-events/validate";
 
 const subscribe: ClientMessage = { type: "subscribe_investigation", investigation_id: "1234" };
 const later: ClientMessage = { type: "a_type_of_tomorrow", anything: [1] };
@@ -46,7 +48,13 @@ function summary(message: ServerMessage): string {
   }
   return label;
 }
-export { legacy, later, other, started, subscribe, summary };
+function problems(message: ServerMessage): string[] {
+  const schema = SCHEMA_OF.ServerMessage[message.type];
+  if (schema === undefined || !isUsed(message.type, new Set(FEATURES))) return [];
+  const failures: Failure[] = validate(schema, used(message, new Set()));
+  return failures.map(({ path, keyword, message }) => `${path} ${keyword} ${message}`);
+}
+export { legacy, later, other, problems, started, subscribe, summary };
 """
 
 
@@ -82,11 +90,15 @@ WRONG_USES = {
     "const m: ServerMessage = { investigation_id: '1' }": "Property 'type' is missing",
     "const kind: string = classify({}).kind": "'string | null' is not assignable to type 'string'",
     "classify(null)": "'null' is not assignable to parameter",
+    "validate('evnt', {})": "'\"evnt\"' is not assignable to parameter of type 'SchemaName'",
 }
 
 
 def test_a_strict_compiler_refuses_each_wrong_use(tmp_path: Path) -> None:
-    names = "import { classify, type Event, type ServerMessage, type TaskStarted } from 'osint-events';\n"
+    names = (
+        "import { classify, type Event, type ServerMessage, type TaskStarted } from 'osint-events'; "
+        "import { validate } from 'osint-events/validate';\n"
+    )
     said = compiled(tmp_path, PACKAGE, names + "".join(f"{{ {use}; }}\n" for use in WRONG_USES))
     errors = re.split(r"^use\.ts\(", said, flags=re.MULTILINE)[1:]
     assert [int(error.split(",", 1)[0]) for error in errors] == list(range(2, 2 + len(WRONG_USES)))
@@ -124,12 +136,8 @@ def test_the_package_can_be_packed_and_holds_what_it_needs(tmp_path: Path) -> No
         timeout=100,
     )
     [packed] = json.loads(done.stdout)
-    assert {file["path"] for file in packed["files"]} == {
-        "README.md",
-        "index.d.ts",
-        "index.js",
-        "package.json",
-    }
+    modules = {f"{name}{suffix}" for name in ("index", "validate", "features") for suffix in (".d.ts", ".js")}
+    assert {file["path"] for file in packed["files"]} == {"README.md", "package.json", *modules}
     assert packed["name"] == "osint-events"
 
 

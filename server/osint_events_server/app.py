@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import WSCloseCode, web
 
-from osint_events_server import drain, handshake
+from osint_events_server import console, drain, handshake
 from osint_events_server.arrival import arrived
 from osint_events_server.auth import Authentication, AuthenticatorFailure
 from osint_events_server.connections import Connections
@@ -19,6 +20,7 @@ from osint_events_server.origin import Origins
 from osint_events_server.peer import Proxies
 from osint_events_server.publishing import Publishing
 from osint_events_server.settings import Settings
+from osint_events_server.simulate import Simulator
 from osint_events_server.store import EventStore, Gap, IdempotencyConflict, StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -33,14 +35,21 @@ class Service:
         settings: the limits.
         store: where events go, and from where they are delivered.
         authentication: decides who may do what; None: everybody may do everything.
+        simulate: whether there is a simulator, which the console may ask for investigations.
 
     """
 
     def __init__(
-        self, settings: Settings, store: EventStore, authentication: Authentication | None = None
+        self,
+        settings: Settings,
+        store: EventStore,
+        authentication: Authentication | None = None,
+        *,
+        simulate: bool = False,
     ) -> None:
         self._settings = settings
         self._store = store
+        self._authentication = authentication
         self._followed = store.follow()
         self._counts = Counts()
         self._proxies = Proxies(settings.trusted_proxies)
@@ -54,6 +63,7 @@ class Service:
         self._publishing = Publishing(
             settings, store, authentication, counts=self._counts, metrics=self._metrics
         )
+        self.simulator = Simulator(self._publishing.simulated, rng=random.Random()) if simulate else None
 
     def application(self) -> web.Application:
         """Return the routes."""
@@ -69,6 +79,11 @@ class Service:
         add("GET", "/readyz", operation.ready)
         if self._settings.metrics:
             add("GET", "/metrics", self._guard(operation.expose))
+        if self._settings.console:
+            # Where authentication is on, nobody asks for investigations without a token.
+            simulator = self.simulator if self._authentication is None else None
+            for route in console.routes(simulator):
+                add(route.method, route.path, self._guard(route.handler))
         return app
 
     async def deliver(self) -> None:
@@ -129,6 +144,8 @@ class Service:
             queues=hub.connections,
             subscriptions=hub.subscriptions,
             position=hub.position,
+            deliveries=hub.deliveries,
+            delivered_bytes=hub.delivered_bytes,
             is_draining=self._connections.are_refused,
         )
 

@@ -1,4 +1,4 @@
-"""The command line: `osint-events-server run` and `osint-events-server publish`."""
+"""The command line: `osint-events-server run`, `osint-events-server demo`, `osint-events-server publish`."""
 
 import asyncio
 import signal
@@ -39,16 +39,21 @@ def main() -> None:
 
 
 def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for each setting, in their order."""
+    """Give a command --config, and a flag for each setting, in their order."""
     for name, field in reversed(Settings.model_fields.items()):
         command = _option(name, field)(command)
-    return command
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="TOML file with settings at its top level, named as the flags are, with _ for -. "
+        "Flags win over the environment, that over the file.",
+    )(command)
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Callable[..., None]]:
     annotation = field.annotation
-    if get_origin(annotation) is UnionType:  # with None, for "not given"
-        annotation, _ = get_args(annotation)
+    if isinstance(annotation, UnionType):  # with None
+        annotation = get_args(annotation)[0]
     flag = configuration.flag(name)
     kind: dict[str, Any] = {"type": annotation}
     if annotation is bool:
@@ -70,12 +75,6 @@ def _shown(default: object) -> str:
 
 
 @main.command(epilog=_EXIT_STATUS)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="TOML file with settings at its top level, named as the flags are, with _ for -. "
-    "Flags win over the environment, that over the file.",
-)
 @_settings_options
 @click.pass_context
 def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
@@ -84,23 +83,42 @@ def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
     SIGTERM and SIGINT close all connections, over the drain time, and end it; a second one ends it at once.
     SIGHUP reads certificates and keys again.
     """
-    given = {
+    _serve(_given(context, values), config)
+
+
+@main.command(epilog=_EXIT_STATUS)
+@_settings_options
+@click.pass_context
+def demo(context: click.Context, /, config: Path | None, **values: Any) -> None:
+    """Start the server with its live console, and simulate investigations to watch there.
+
+    Open the URL that it prints in a browser. Ctrl-C ends it.
+    """
+    _serve(_given(context, values) | {"console": True}, config, simulate=True)
+
+
+def _given(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given as flags."""
+    return {
         name: value
         for name, value in values.items()
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
+
+
+def _serve(given: dict[str, Any], config: Path | None, *, simulate: bool = False) -> None:
     try:
         settings = configuration.load(given, config=config)
     except SettingsError as error:
         raise _ConfigurationError(str(error)) from error
     logs.configure(settings.log_level, settings.log_format)
     try:
-        asyncio.run(_run(settings))
+        asyncio.run(_run(settings, simulate=simulate))
     except StartError as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, *, simulate: bool) -> None:
     stop, control = asyncio.Event(), Control()
     loop = asyncio.get_running_loop()
 
@@ -112,8 +130,10 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, control.reload.set)
-    async with running(settings, control=control) as url:
+    async with running(settings, control=control, simulate=simulate) as url:
         click.echo(f"listening on {url}")  # flushed, so that whoever waits for the line sees it
+        if settings.console:
+            click.echo(f"the live console is at {url}/")
         await stop.wait()
 
 

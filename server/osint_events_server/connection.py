@@ -20,7 +20,7 @@ from osint_events_server.counts import Counts
 from osint_events_server.forms import Form
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
-from osint_events_server.inbox import Inbox
+from osint_events_server.inbox import Inbox, NotYet
 from osint_events_server.linger import Lingering
 from osint_events_server.liveness import Liveness
 from osint_events_server.logs import Log
@@ -278,8 +278,11 @@ class Connection:
             return
         if seconds:
             await self._perform(self._session.rate_limited(text, seconds=seconds))
-        else:
+            return
+        try:
             await self._carry_out(text)
+        except NotYet:
+            await self._inbox.take(text)
 
     async def _carry_out(self, text: str) -> None:
         await self._perform(self._session.receive(text))
@@ -292,11 +295,7 @@ class Connection:
                     try:
                         position = await self._subscribe(command)
                     except StoreUnavailable as error:
-                        await self._perform(
-                            self._session.unavailable(
-                                command.investigation_id, ref=command.ref, retry_after=error.retry_after
-                            )
-                        )
+                        await self._perform(self._refusal(command, error))
                         return
                 case Confirm():
                     self._confirm(command, position)
@@ -332,6 +331,15 @@ class Connection:
             self.end(WSCloseCode.INTERNAL_ERROR, "internal error")
         else:
             await self._perform(self._session.authenticated(command.hello, self._access.may_see))
+
+    def _refusal(self, wanted: Subscribe, error: StoreUnavailable) -> Sequence[Command]:
+        """Take a subscription back; it is tried again for who would wait for an answer for ever."""
+        refusal = self._session.unavailable(
+            wanted.investigation_id, ref=wanted.ref, retry_after=error.retry_after
+        )
+        if "errors" not in self._features:
+            raise NotYet(error.retry_after) from error
+        return refusal
 
     async def _subscribe(self, wanted: Subscribe) -> int:
         """Subscribe at a position that nobody is ahead of, and return it (SUB-2, DEL-5)."""

@@ -63,11 +63,10 @@ class Connections:
             store, self._positions, max_events=settings.max_replay_events, counts=counts
         )
         self.hub: Hub[Connection] = Hub(
-            fallback=settings.fallback == "on",
+            fallback=settings.has_fallback,
             position=position,
             issue=self._positions.issue,
             clock=asyncio.get_running_loop().time,
-            counts=counts,
         )
         self._lingering = Lingering(seconds=settings.close_timeout)
         self._admission = Admission(
@@ -104,7 +103,10 @@ class Connections:
 
     async def _serve(self, request: web.Request, client_id: str, access: Access) -> web.StreamResponse:
         ws = handshake.Response.to(request, self._settings)
-        writer = await ws.prepare(request)
+        try:
+            writer = await ws.prepare(request)
+        except ConnectionResetError:  # gone during the handshake, as many are after a pause of the process
+            return web.Response(status=HTTPStatus.BAD_REQUEST)
         transport = request.transport
         if transport is None:  # gone during the handshake
             return ws

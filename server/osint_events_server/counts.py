@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 class Counts:
     """Counted since the start, by words of the protocol and never by ids.
 
-    What is delivered is counted once an event and group of receivers, never once a delivery.
-
     Attributes:
         accepted: handshakes of WebSocket connections that were accepted.
         refused: those that were refused, by reason; by `origin` also requests to publish.
@@ -19,8 +17,6 @@ class Counts:
         ignored: messages that were not carried out, by error code.
         published: events that this node stored, by how they came.
         followed: events that came from the store to be delivered.
-        delivered_messages: messages of events that were handed to connections.
-        delivered_bytes: their bytes, frame headers included.
         gaps: by reason.
         replays: by status, or by why they failed.
         replayed: events that replays held.
@@ -35,8 +31,6 @@ class Counts:
     ignored: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
     followed: int = 0
-    delivered_messages: int = 0
-    delivered_bytes: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     replays: Counter[str] = field(default_factory=Counter)
     replayed: int = 0

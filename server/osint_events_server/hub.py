@@ -3,14 +3,13 @@
 Receivers are connections, never `client_id`s: two connections may share one (CONN-5, CONN-6).
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from osint_events import Gap as GapMessage
 from osint_events import Position as PositionMessage
 
 from osint_events_server import frames
-from osint_events_server.counts import Counts
 from osint_events_server.forms import EventFrames, Form, IssueToken
 from osint_events_server.frames import Frames
 from osint_events_server.scope import Scope
@@ -93,6 +92,36 @@ class _Topic(Generic[R]):
         return made
 
 
+class _Share(NamedTuple, Generic[R]):
+    """Frames, and who gets them."""
+
+    receivers: Sequence[R]
+    wires: Sequence[bytes]
+
+
+def _send(shares: Sequence[_Share[R]]) -> None:
+    """Send all receivers what they are due, in order, in as few writes as that takes."""
+    if len(shares) == 1:
+        (share,) = shares
+        writes = tuple(frames.join(share.wires))
+        for receiver in share.receivers:
+            receiver.send(writes)
+        return
+    due: dict[R, list[int]] = {}
+    for number, share in enumerate(shares):
+        for receiver in share.receivers:
+            if (numbers := due.get(receiver)) is None:
+                due[receiver] = [number]
+            else:
+                numbers.append(number)
+    joined: dict[tuple[int, ...], tuple[Frames, ...]] = {}
+    for receiver, numbers in due.items():
+        key = tuple(numbers)
+        if (writes := joined.get(key, ())) == ():
+            writes = joined[key] = tuple(frames.join(wire for number in key for wire in shares[number].wires))
+        receiver.send(writes)
+
+
 def _no_token(_investigation_id: str, _seq: int) -> str:
     raise NotImplementedError("no subscriber negotiated replay")
 
@@ -105,7 +134,10 @@ class Hub(Generic[R]):
         position: the `seq` after which events are delivered.
         issue: makes tokens.
         clock: seconds that never go back.
-        counts: what is delivered is counted there.
+
+    Attributes:
+        deliveries: how many events were handed to connections, each counted once per connection.
+        delivered_bytes: their bytes, frame headers included.
 
     """
 
@@ -116,18 +148,18 @@ class Hub(Generic[R]):
         position: int = 0,
         issue: IssueToken = _no_token,
         clock: Callable[[], float] = lambda: 0.0,
-        counts: Counts | None = None,
     ) -> None:
         self._fallback = fallback
         self._position = position
         self._issue = issue
         self._clock = clock
-        self._counts = counts or Counts()
         # Dictionaries as sets in order of arrival, so that who came first is served first.
         self._connections: dict[R, set[str]] = {}
         self._listeners: dict[Form, dict[R, None]] = {}
         self._topics: dict[str, _Topic[R]] = {}
         self._may_see: dict[R, Callable[[str], bool]] = {}
+        self.deliveries = 0
+        self.delivered_bytes = 0
 
     @property
     def connections(self) -> Collection[R]:
@@ -224,58 +256,65 @@ class Hub(Generic[R]):
     def deliver(self, events: Iterable[Event]) -> None:
         """Hand events to their receivers, those of one investigation in their order (DEL-1 to DEL-4).
 
-        Events of one investigation that are due together share one encoding and one write: the receivers of
-        a form are the same.
+        What is due together leaves together: a connection gets one write, and connections that are due the
+        same share its bytes.
         """
         due: dict[str, list[Event]] = {}
         position = self._position
         for event in events:
             due.setdefault(event.investigation_id, []).append(event)
             position = event.seq
+        shares: list[_Share[R]] = []
         for investigation_id, batch in due.items():
             topic = self._topics.get(investigation_id)
             if topic is None:
-                self._broadcast(batch)
+                shares += self._broadcast(batch)
             elif topic.waiting:
                 for event in batch:
                     self._admit(topic, event.seq)
-                    self._publish(topic, (event,))
+                    shares += self._publish(topic, (event,))
             else:
-                self._publish(topic, batch)
+                shares += self._publish(topic, batch)
         self._position = position
+        _send(shares)
 
-    def _publish(self, topic: _Topic[R], batch: Sequence[Event]) -> None:
+    def _publish(self, topic: _Topic[R], batch: Sequence[Event]) -> Iterator[_Share[R]]:
         made = [topic.follow(event, self._issue) for event in batch]
         for form, group in topic.groups.items():
             scope = form.scope
             wires = [one.frame(form) for one in made if one.event.scope & scope]
             if not wires:
                 continue
-            writes = tuple(frames.join(wires))
-            for receiver in group.receivers:
-                receiver.send(writes)
             self._count(wires, len(group.receivers))
+            yield _Share(tuple(group.receivers), wires)
             if form.sequenced:
                 group.told = batch[-1].seq
                 group.told_at = self._clock()
 
     def _count(self, wires: Sequence[bytes], receivers: int) -> None:
-        self._counts.delivered_messages += len(wires) * receivers
-        self._counts.delivered_bytes += sum(map(len, wires)) * receivers
+        self.deliveries += len(wires) * receivers
+        self.delivered_bytes += sum(map(len, wires)) * receivers
 
-    def _broadcast(self, batch: Sequence[Event]) -> None:
+    def _broadcast(self, batch: Sequence[Event]) -> Iterator[_Share[R]]:
         if not self._fallback:
             return
         made = [EventFrames(event, (), self._issue) for event in batch]
         for form, listeners in self._listeners.items():
             if listeners:
                 wires = [one.frame(form) for one in made]
-                writes = tuple(frames.join(wires))
-                self._count(wires, len(listeners))
-                for receiver in listeners:
-                    may_see = self._may_see.get(receiver)
-                    if may_see is None or may_see(batch[0].investigation_id):
-                        receiver.send(writes)
+                receivers = self._those_who_may_see(batch[0].investigation_id, listeners)
+                self._count(wires, len(receivers))
+                yield _Share(receivers, wires)
+
+    def _those_who_may_see(self, investigation_id: str, receivers: Iterable[R]) -> tuple[R, ...]:
+        """Return whom a fallback's broadcast may go to (SEC-2)."""
+        if not self._may_see:
+            return tuple(receivers)
+        return tuple(
+            receiver
+            for receiver in receivers
+            if (may_see := self._may_see.get(receiver)) is None or may_see(investigation_id)
+        )
 
     def _admit(self, topic: _Topic[R], seq: int) -> None:
         """Serve those who waited for the event of this number, or one before it."""

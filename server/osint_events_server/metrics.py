@@ -43,6 +43,8 @@ class State:
         queues: of all connections.
         subscriptions: of all connections together.
         position: the number up to which events were delivered.
+        deliveries: messages of events that were handed to connections since the start.
+        delivered_bytes: their bytes, frame headers included.
         is_draining: whether it takes no connections any more.
 
     """
@@ -50,6 +52,8 @@ class State:
     queues: Collection[Queue]
     subscriptions: int
     position: int
+    deliveries: int
+    delivered_bytes: int
     is_draining: bool
 
 
@@ -128,11 +132,11 @@ class _Node(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the node's metrics."""
-        yield from self._gauges()
-        yield from self._counters()
-
-    def _gauges(self) -> Iterator[Metric]:
         state = self._state()
+        yield from self._gauges(state)
+        yield from self._counters(state)
+
+    def _gauges(self, state: State) -> Iterator[Metric]:
         messages = [queue.waiting_messages for queue in state.queues]
         sizes = [queue.waiting_bytes for queue in state.queues]
         for name, documentation, value in (
@@ -150,15 +154,15 @@ class _Node(Collector):
         ):
             yield GaugeMetricFamily(_PREFIX + name, documentation, value=float(value))
 
-    def _counters(self) -> Iterator[Metric]:
+    def _counters(self, state: State) -> Iterator[Metric]:
         counts = self._counts
         for name, documentation, value in (
             ("connections_accepted", "WebSocket handshakes that were accepted.", counts.accepted),
             ("messages_received", "Text messages of clients.", counts.received_messages),
             ("received_bytes", "Bytes of clients after the handshake.", counts.received_bytes),
             ("events_followed", "Events that came from the store to be delivered.", counts.followed),
-            ("deliveries", "Messages of events that were handed to connections.", counts.delivered_messages),
-            ("delivered_bytes", "Bytes of these messages, frame headers included.", counts.delivered_bytes),
+            ("deliveries", "Messages of events that were handed to connections.", state.deliveries),
+            ("delivered_bytes", "Bytes of these messages, frame headers included.", state.delivered_bytes),
             ("replayed_events", "Events that replays held.", counts.replayed),
             ("slow_consumers", "Connections ended since they did not keep up.", _slow(counts)),
         ):

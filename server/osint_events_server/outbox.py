@@ -60,8 +60,9 @@ class Outbox:
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._queue: deque[Frames | Replay] = deque()
-        self._first: deque[Frames] = deque()
+        # Made when first needed: most connections never do, and there are many.
+        self._queue: deque[Frames | Replay] | None = None
+        self._first: deque[Frames] | None = None
         self._messages = 0
         self._bytes = 0
         self._pressure = Pressure.NORMAL
@@ -92,6 +93,8 @@ class Outbox:
         if self._is_full or messages > self._max_messages or size > self._max_bytes:
             self._is_full = True
             raise OutboxFull
+        if self._queue is None:
+            self._queue = deque()
         self._queue.append(frames)
         self._messages = messages
         self._bytes = size
@@ -103,6 +106,8 @@ class Outbox:
             OutboxFull: `MAX_FIRST` messages wait already: the peer asks, and reads no answers.
 
         """
+        if self._first is None:
+            self._first = deque()
         if self._is_full or len(self._first) >= MAX_FIRST:
             self._is_full = True
             raise OutboxFull
@@ -118,6 +123,8 @@ class Outbox:
         if self._is_full or self._messages >= self._max_messages:
             self._is_full = True
             raise OutboxFull
+        if self._queue is None:
+            self._queue = deque()
         self._queue.append(replay)
         self._messages += 1
 
@@ -177,8 +184,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget all that waits, and that something did not fit."""
-        self._queue.clear()
-        self._first.clear()
+        self._queue = self._first = None
         self._messages = 0
         self._bytes = 0
         self._is_full = False

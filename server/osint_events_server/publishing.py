@@ -10,6 +10,7 @@ from osint_events_server.auth import Authentication, Principal, Unauthorized, be
 from osint_events_server.counts import Counts
 from osint_events_server.handshake import segment
 from osint_events_server.ingest import (
+    JSON,
     Ingest,
     Limits,
     Refused,
@@ -100,6 +101,12 @@ class Publishing:
         self._counts.published["inject"] += 1
         self._metrics.published(seqs[-1], began)
         return _accepted(b'{"seq":%d}' % seqs[0])
+
+    async def simulated(self, investigation_id: str, event: bytes) -> None:
+        """Publish an event of nobody's investigation."""
+        payloads = self._ingest.events(investigation_id, event, content_type=JSON)
+        await self._store.append(investigation_id, payloads)
+        self._counts.published["simulator"] += len(payloads)
 
     async def _principal(self, request: web.Request) -> Principal | None:
         """Return who publishes; None where authentication is off."""

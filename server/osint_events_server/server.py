@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from osint_events_server.auth.hook import HookError
 from osint_events_server.auth.jwt import KeysError
 from osint_events_server.oserrors import reason
 from osint_events_server.settings import Settings
-from osint_events_server.store import EventStore
+from osint_events_server.store import EventStore, StoreUnusable
 from osint_events_server.store.memory import HistoryLimits, MemoryStore
 from osint_events_server.tls import Tls, TlsError
 
@@ -46,19 +46,25 @@ class Control:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, store: EventStore | None = None, control: Control | None = None
+    settings: Settings,
+    *,
+    store: EventStore | None = None,
+    control: Control | None = None,
+    simulate: bool = False,
 ) -> AsyncIterator[str]:
     """Serve while the context lasts; then drain, close connections, and release the port, in bounded time.
 
     Args:
         settings: the limits.
-        store: where events go; None: an embedded one.
+        store: where events go; None: the one that the settings name.
         control: how to ask something of it.
+        simulate: whether investigations that nobody runs are published, to be watched.
 
     Yields the URL, with the port that was bound.
 
     Raises:
-        StartError: the address cannot be listened on, or something that a setting names cannot be used.
+        StartError: the address cannot be listened on, or something that a setting names, as the
+            store, cannot be used.
 
     """
     control = control or Control()
@@ -67,7 +73,62 @@ async def running(
         tls = Tls(settings.tls_cert, settings.tls_key) if settings.tls_cert is not None else None
     except (KeysError, HookError, TlsError) as error:
         raise StartError(str(error)) from error
-    service = Service(settings, store or _memory_store(settings), authentication)
+    reloads = (reload_keys, *(() if tls is None else (tls.reload,)))
+    async with AsyncExitStack() as stack:
+        if store is None:
+            store = await stack.enter_async_context(_store(settings))
+        service = Service(settings, store, authentication, simulate=simulate)
+        serving = _serving(settings, service, control, tls, reloads)
+        yield await stack.enter_async_context(serving)
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[EventStore]:
+    if not settings.nats_servers:
+        limits = HistoryLimits(
+            events=settings.history_events, seconds=settings.history_ttl, bytes=settings.history_bytes
+        )
+        yield MemoryStore(epoch=secrets.token_urlsafe(6), clock=time.monotonic, limits=limits)
+        return
+    try:
+        # Comes with an extra of its own, which most do without.
+        from osint_events_server.store import jetstream  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise StartError(
+            "--store at NATS needs the package nats-py: pip install 'osint-events[server,nats]'"
+        ) from error
+    try:
+        store = await jetstream.JetStreamStore.open(
+            jetstream.BrokerOptions(
+                settings.nats_servers,
+                credentials=settings.nats_credentials,
+                ca=settings.nats_ca,
+                timeout=settings.nats_timeout,
+            ),
+            jetstream.StreamOptions(
+                name=settings.nats_stream,
+                replicas=settings.nats_replicas,
+                seconds=settings.history_ttl,
+                bytes=settings.history_bytes,
+            ),
+            max_event_bytes=settings.max_event_bytes,
+        )
+    except StoreUnusable as error:
+        raise StartError(str(error)) from error
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings,
+    service: Service,
+    control: Control,
+    tls: Tls | None,
+    reloads: tuple[Callable[[], None], ...],
+) -> AsyncIterator[str]:
     runner = web.AppRunner(
         service.application(),
         access_log=None,
@@ -78,13 +139,14 @@ async def running(
     await runner.setup()
     try:
         listener = await _listen(runner, settings, tls)
-        reloads = (reload_keys, *(() if tls is None else (tls.reload,)))
         async with asyncio.TaskGroup() as tasks:
             working = [
                 tasks.create_task(service.deliver()),
                 tasks.create_task(service.keep_young()),
                 tasks.create_task(_reload(control.reload, reloads)),
             ]
+            if service.simulator is not None:
+                working.append(tasks.create_task(service.simulator.run()))
             try:
                 yield _url(settings, listener)
             finally:
@@ -96,13 +158,6 @@ async def running(
                     task.cancel()
     finally:
         await runner.cleanup()
-
-
-def _memory_store(settings: Settings) -> MemoryStore:
-    limits = HistoryLimits(
-        events=settings.history_events, seconds=settings.history_ttl, bytes=settings.history_bytes
-    )
-    return MemoryStore(epoch=secrets.token_urlsafe(6), clock=time.monotonic, limits=limits)
 
 
 async def _listen(runner: web.AppRunner, settings: Settings, tls: Tls | None) -> asyncio.Server:

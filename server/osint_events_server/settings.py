@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from osint_events.features import FEATURES, Feature
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -26,6 +27,9 @@ MIN_SECRET_BYTES: Final = 32
 
 ENV_PREFIX = "OSINT_EVENTS_"
 
+MEMORY: Final = "memory"
+_MAX_BATCH: Final = 1000  # of JetStream's atomic batches
+
 
 class SettingsError(Exception):
     """A setting is wrong; the message says which, where it was given, and what is expected."""
@@ -41,8 +45,20 @@ class Settings(BaseSettings):
     enable_inject: bool = Field(
         default=False, description="Serve POST /inject, by which a conformance check makes the server emit."
     )
-    fallback: Literal["on", "off"] = Field(
-        "on", description="Send an event that nobody is subscribed to to all connections (DEL-3)."
+    console: bool = Field(
+        default=False, description="Serve the live console at /, a page that watches investigations."
+    )
+    store: str = Field(
+        MEMORY,
+        repr=False,
+        description="Where events are kept: memory, or nats://host:port for a NATS JetStream server that any "
+        "number of nodes share; several servers of a cluster separated by commas. With a password in it, "
+        "better in the environment or the file.",
+    )
+    fallback: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Send an event that nobody is subscribed to to all connections (DEL-3). auto: on with "
+        "the memory store, off with a shared one, where no node knows who is subscribed on others.",
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -171,12 +187,82 @@ class Settings(BaseSettings):
     features: Annotated[tuple[Feature, ...], NoDecode] = Field(
         FEATURES, description="Capabilities that are offered to who says hello (NEG-1), separated by commas."
     )
-    history_events: int = Field(1000, ge=1, description="Events kept of one investigation.")
-    history_ttl: float = Field(300, gt=0, description="Age up to which events and idempotency keys are kept.")
+    history_events: int = Field(
+        1000, ge=1, description="Events kept of one investigation; by the memory store only."
+    )
+    history_ttl: float = Field(
+        300,
+        gt=0,
+        description="Age up to which events and idempotency keys are kept; by NATS, keys for 120 s at most.",
+    )
     history_bytes: int = Field(268435456, ge=0, description="Size of all events kept.")
     max_replay_events: int = Field(
         1000, ge=0, description="Events that a client may have missed and is still sent (RPL-4)."
     )
+
+    nats_stream: str = Field(
+        "OSINT_EVENTS",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Name of the stream at NATS, and first part of its subjects.",
+    )
+    nats_replicas: int = Field(
+        0, ge=0, le=5, description="NATS servers that keep each event; 0 for 3 in a cluster, else 1."
+    )
+    nats_timeout: float = Field(
+        5, gt=0, description="Time for NATS to answer: a start, a publisher, a client that resumes."
+    )
+    nats_credentials: Path | None = Field(
+        None, description="File with the user's JWT and seed at NATS (.creds)."
+    )
+    nats_ca: Path | None = Field(
+        None, description="File with the certificates of the authorities that NATS's own comes from."
+    )
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether an event that nobody is subscribed to goes to all connections (DEL-3)."""
+        return self.fallback == "on" or (self.fallback == "auto" and self.store == MEMORY)
+
+    @property
+    def nats_servers(self) -> tuple[str, ...]:
+        """The URLs of the NATS servers, none where the store is in memory."""
+        return () if self.store == MEMORY else tuple(self.store.replace(",", " ").split())
+
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if value == MEMORY:
+            return value
+        for url in value.replace(",", " ").split() or [""]:
+            try:
+                parts = urlsplit(url)
+                is_right = parts.scheme in {"nats", "tls"} and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                is_right = False
+            if not is_right:  # and is not quoted, since it may hold a password
+                raise ValueError("memory, nats://host:port or tls://host:port, several separated by commas")
+        return value
+
+    @field_validator("fallback")
+    @classmethod
+    def _check_fallback(cls, value: str, info: ValidationInfo) -> str:
+        if value == "on" and info.data.get("store", MEMORY) != MEMORY:
+            raise ValueError("on needs the memory store: a node does not know who is subscribed on others")
+        return value
+
+    @field_validator("nats_credentials", "nats_ca")
+    @classmethod
+    def _check_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @field_validator("max_ingest_events")
+    @classmethod
+    def _check_ingest(cls, value: int, info: ValidationInfo) -> int:
+        if value > _MAX_BATCH and info.data.get("store", MEMORY) != MEMORY:
+            raise ValueError(f"NATS stores up to {_MAX_BATCH} events together")
+        return value
 
     @field_validator(
         "allowed_hosts", "allowed_origins", "features", "token_keys", "trusted_proxies", mode="before"
@@ -187,7 +273,12 @@ class Settings(BaseSettings):
 
     @field_validator("token_keys")
     @classmethod
-    def _check_token_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_token_keys(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not value and info.data.get("store", MEMORY) != MEMORY:
+            raise ValueError(
+                "nodes that share a store need the same key, so that a client can resume on any (RPL-9); "
+                "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+            )
         if any(len(key.encode()) < MIN_KEY_BYTES for key in value):
             raise ValueError(f"a key has {MIN_KEY_BYTES} bytes at least")  # and is not quoted
         return value
@@ -308,6 +399,8 @@ def _describe(
         where = flag(name)
     elif env(name) in {variable.upper() for variable in os.environ}:
         where = env(name)
+    elif config is None:
+        where = flag(name)
     else:
         where = f"{config}: {name}"
     if name not in Settings.model_fields:

@@ -1,6 +1,7 @@
 """Writing to one connection: at once where its peer keeps up, else from its outbox as the peer reads."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -25,6 +26,7 @@ class Writer:
     Attributes:
         heartbeat: is told when something is sent, where there is one.
         tells_pressure: whether the peer is told how full its queue is (FLW-1).
+        writes: how often something was written to the peer.
 
     """
 
@@ -43,12 +45,14 @@ class Writer:
         self._stall = stall
         self._give_up = give_up
         _, self._high_water = transport.get_write_buffer_limits()
+        self._socket = _descriptor(transport)
         self._loop = asyncio.get_running_loop()
         self._flushing: asyncio.Task[None] | None = None
         self._is_replaying = False
         self._is_open = True
         self.heartbeat: Heartbeat | None = None
         self.tells_pressure = False
+        self.writes = 0
 
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
@@ -59,8 +63,19 @@ class Writer:
             if not self._is_open or transport.is_closing():  # a write may be the first to notice
                 return
             # While nothing is being flushed, nothing waits.
-            if self._flushing is None and transport.get_write_buffer_size() <= self._high_water:
-                transport.write(frames_.wire)
+            if self._flushing is None and (buffered := transport.get_write_buffer_size()) <= self._high_water:
+                wire = frames_.wire
+                self.writes += 1
+                if not buffered and self._socket is not None:
+                    # Straight to the socket: what a transport does besides is for other cases than this one.
+                    try:
+                        written = os.write(self._socket, wire)
+                    except OSError:  # full, or gone: the transport meets the same, and deals with it
+                        written = 0
+                    if written == len(wire):
+                        continue
+                    wire = wire[written:]
+                transport.write(wire)
                 continue
             try:
                 self._outbox.put(frames_)
@@ -146,6 +161,7 @@ class Writer:
 
     def _write(self, write: Frames) -> None:
         if self._is_open and not self._transport.is_closing():
+            self.writes += 1
             self._transport.write(write.wire)
             if self.heartbeat is not None:
                 self.heartbeat.sent_at = self._loop.time()
@@ -182,3 +198,12 @@ class Writer:
                 return drain.exception() is None
             if self._transport.get_write_buffer_size() >= before:
                 return False
+
+
+def _descriptor(transport: asyncio.Transport) -> int | None:
+    """Return the socket's file descriptor, where what is written to the transport goes there as it is."""
+    socket = transport.get_extra_info("socket")
+    if socket is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    descriptor: int = socket.fileno()
+    return descriptor

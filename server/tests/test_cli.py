@@ -32,10 +32,10 @@ async def execute(*arguments: str, stdin: bytes = b"") -> tuple[int | None, str,
 
 
 @contextlib.asynccontextmanager
-async def started(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
+async def started(*arguments: str, command: str = "run") -> AsyncIterator[tuple[Process, str]]:
     """Run a server; give the process, and the URL that it announces."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "run", "--port", "0", *arguments, stdout=PIPE, stderr=PIPE
+        *COMMAND, command, "--port", "0", *arguments, stdout=PIPE, stderr=PIPE
     )
     try:
         assert process.stdout is not None
@@ -76,6 +76,17 @@ async def test_a_signal_closes_connections_with_1001_and_ends_with_status_0(numb
         with socket.socket() as free:
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", port))
+
+
+async def test_the_demo_shows_its_console_with_something_to_watch_until_ctrl_c() -> None:
+    async with started(command="demo") as (process, url):
+        assert process.stdout is not None
+        assert (await process.stdout.readline()).decode() == f"the live console is at {url}/\n"
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/") as response:
+            assert "live console" in await response.text()
+        async with connect(f"ws{url.removeprefix('http')}/ws/a") as ws, asyncio.timeout(20):
+            assert json.loads(await ws.recv())["investigation_id"] == "demo"
+        assert await stopped(process, signal.SIGINT) == (0, b"")
 
 
 async def test_it_ends_in_time_whatever_clients_do() -> None:
@@ -148,7 +159,7 @@ async def test_an_unknown_host_is_said_with_status_1() -> None:
         (["--config", "absent.toml"], {}, "Error: absent.toml: No such file or directory\n"),
         (["--no-such-flag"], {}, "No such option"),
         (["--port", "x"], {}, "'x' is not a valid integer"),
-        (["--fallback", "maybe"], {}, "'maybe' is not one of 'on', 'off'"),
+        (["--fallback", "maybe"], {}, "'maybe' is not one of 'auto', 'on', 'off'"),
     ],
 )
 def test_a_wrong_setting_is_said_with_status_2(

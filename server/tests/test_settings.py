@@ -13,8 +13,9 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
         "127.0.0.1",
         8000,
         False,
-        "on",
+        "auto",
     )
+    assert settings.has_fallback
     assert (settings.max_message_bytes, settings.max_event_bytes) == (64 * 1024, 256 * 1024)
     assert (settings.max_subscriptions, settings.max_client_id) == (128, 128)
     assert (settings.max_queue_bytes, settings.max_queue_messages) == (1024 * 1024, 1024)
@@ -63,7 +64,7 @@ def test_origins_are_a_list_in_a_file(tmp_path: Path) -> None:
         ("port = 70000", "port: Input should be less than or equal to 65535"),
         ('port = "x"', "port: Input should be a valid integer"),
         ("prot = 8000", "prot: no such setting"),
-        ('fallback = "maybe"', "fallback: Input should be 'on' or 'off'"),
+        ('fallback = "maybe"', "fallback: Input should be 'auto', 'on' or 'off'"),
         ('allowed_origins = ["a.example"]', "allowed_origins: 'a.example' is not scheme://host[:port]"),
         ('allowed_origins = ["https://a.example/"]', "is not scheme://host[:port]"),
         ("max_message_bytes = 65535", "max_message_bytes: Input should be greater than or equal to 65536"),

@@ -1,8 +1,10 @@
 """Writing to a transport that is full, with a transport and a drain of the test's own."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 
+import pytest
 from osint_events_server.frames import Frames
 from osint_events_server.outbox import Outbox, Replay
 from osint_events_server.writer import Writer
@@ -67,6 +69,10 @@ class Peer:
 
 def frames(wire: bytes) -> Frames:
     return Frames(wire)
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
 
 
 async def replay(*wires: bytes, fail: bool = False) -> AsyncGenerator[Frames, None]:
@@ -192,3 +198,54 @@ def test_a_replay_has_its_place_in_the_outbox_and_counts_as_one_message() -> Non
     assert box.take_replay() is waiting
     assert box.messages == 1
     assert box.take().wire == b"b"
+
+
+async def test_what_a_socket_takes_in_part_arrives_whole_and_in_order() -> None:
+    near, far = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+    with far:
+        far.setblocking(False)
+        given_up: list[str] = []
+        writer = Writer(
+            transport,
+            Outbox(max_messages=100, max_bytes=10_000_000),
+            drain=never,
+            stall=10,
+            give_up=given_up.append,
+        )
+        sizes = [1, 300_000, 2, 500_000, 3]  # more than the buffers of a socket hold at once
+        for number, size in enumerate(sizes):
+            writer.send((frames(b"%d" % number * size),))
+        expected = b"".join(b"%d" % number * size for number, size in enumerate(sizes))
+        waiting = writer._outbox.bytes
+        assert 0 < waiting < len(expected)
+        read = b""
+        async with asyncio.timeout(10):
+            while len(read) < len(expected) - waiting:
+                read += await loop.sock_recv(far, 1 << 20)
+        writer.close(flush=True)
+        async with asyncio.timeout(10):
+            while len(read) < len(expected):
+                read += await loop.sock_recv(far, 1 << 20)
+        assert read == expected
+        assert given_up == []
+        transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_a_peer_that_is_gone_harms_nobody() -> None:
+    near, far = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
+    writer = Writer(
+        transport,
+        Outbox(max_messages=4, max_bytes=1000),
+        drain=never,
+        stall=10,
+        give_up=pytest.fail,
+    )
+    far.close()
+    for _ in range(10):
+        writer.send((frames(b"x"), frames(b"y")))
+    assert transport.is_closing()
+    await asyncio.sleep(0)

@@ -263,6 +263,7 @@ class ConfirmsInReverse(Server):
             super().confirm(*self._due.pop())
 
 
+# --8<-- [start:fault]
 @fault("SUB-7", subtle=True)
 class ConfirmsAsWorkersFinish(Server):
     """Confirms a subscribe after 0 to 2 ms, as a pool of workers does."""
@@ -275,3 +276,6 @@ class ConfirmsAsWorkersFinish(Server):
         """Leave it to a worker."""
         delay = self._random.uniform(0, 0.002)
         self.later(delay, lambda: super(ConfirmsAsWorkersFinish, self).confirm(peer, investigation_id))
+
+
+# --8<-- [end:fault]

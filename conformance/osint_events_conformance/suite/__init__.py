@@ -19,7 +19,7 @@ from osint_events_conformance.names import Names
 from osint_events_conformance.script import Connect, Hello, Publish, Script, Settle, Step, Subscribe, flat
 
 _SECTIONS = ("connection", "subscribing", "robustness", "slow", "events", "delivery")
-_PART_2 = ("negotiation", "replay", "positions", "restarting", "scopes")
+_PART_2 = ("negotiation", "replay", "positions", "restarting", "scopes", "heartbeats", "compression", "flow")
 """The sections of Part 2, for servers that answer `hello`."""
 
 

@@ -215,7 +215,15 @@ def who_is_not_subscribed_gets_nothing(kit: Kit) -> Iterator[Scenario]:
 
 @check("DEL-3")
 def without_subscribers_the_fallback_rules(kit: Kit) -> Iterator[Scenario]:
-    """Broadcast to all, or to nobody, as the server was said to do; again after the last subscriber left."""
+    """Broadcast to all, or to nobody, as the server was said to do; again after the last subscriber left.
+
+    Where it was not said, a broadcast is for all connections or for none.
+    """
+    n = kit.names()
+    yield n, "six connections, subscribed and not", [
+        *(step for i in range(3) for step in (Connect(f"none{i}", n.client(f"none{i}")), *subscriber(f"other{i}", n.client(f"other{i}"), n.id(f"{i}")))),
+        Publish(n.id(), event(message="1")), Publish(n.id("nobody"), event(message="2")), Settle(), Publish(n.id(), event(message="3")),
+    ]  # fmt: skip
     if kit.fallback == "any":
         return
     n = kit.names()

@@ -218,6 +218,7 @@ def a_subscribe_without_an_id_is_not_confirmed(kit: Kit) -> Iterator[Scenario]:
         ]  # fmt: skip
 
 
+# --8<-- [start:check]
 @check("SUB-7")
 def subscribes_back_to_back_are_confirmed_in_order(kit: Kit) -> Iterator[Scenario]:
     """Thirty in a row, in one segment and in many (a SHOULD)."""
@@ -242,6 +243,7 @@ def subscribes_back_to_back_are_confirmed_in_order(kit: Kit) -> Iterator[Scenari
     ]  # fmt: skip
 
 
+# --8<-- [end:check]
 @check("SUB-8")
 def a_new_connection_starts_without_subscriptions(kit: Kit) -> Iterator[Scenario]:
     """With the same client id or another, after a close or a reset, at once or later, or beside the old one."""

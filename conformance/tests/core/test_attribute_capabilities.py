@@ -59,10 +59,25 @@ def test_a_pong_that_nobody_asked_for_is_left_out() -> None:
     assert tried("ended", pong, other)["HB-3"] == (*GREETED, other)
 
 
-def test_of_a_switch_the_last_scope_stays() -> None:
+def test_instead_of_a_switch_one_scope_stays_or_the_other() -> None:
     tasks, summary = Follow("a", X, ("tasks",)), Follow("a", X, ("summary",))
-    made = tried("lost", Together((tasks, summary)), Publish(X, "{}"))
-    assert made["SCP-3"] == (*GREETED, Together((summary,)), Publish(X, "{}"))
+    steps = (*GREETED, Together((tasks, summary)), Publish(X, "{}"))
+    finding = Finding("lost", "", "a", 0.0)
+    [made] = [one for one in experiments(Script("", steps, "NEG-1"), finding) if one.clause == "SCP-3"]
+    assert [script.steps[len(GREETED)] for script in made.scripts] == [
+        Together((tasks, tasks)),
+        Together((summary, summary)),
+    ]
+
+
+def test_what_is_missing_from_a_replay_may_be_a_matter_of_its_scope_alone() -> None:
+    made = tried("not_replayed", Follow("a", X, ("tasks",), token="last:b"))
+    assert made == {"SCP-1": (*GREETED, Follow("a", X, token="last:b"))}
+
+
+def test_what_a_compressed_connection_suffers_is_tried_without_compression() -> None:
+    steps = (Connect("z", "client-2", compress=True), Publish(X, "{}"))
+    assert tried("changed", *steps)["CMP-1"] == (*GREETED, Connect("z", "client-2"), Publish(X, "{}"))
 
 
 def test_subscribing_again_with_the_same_scope_is_no_switch() -> None:

@@ -28,6 +28,9 @@ class FakeLink:
     close_received: Close | None = None
     framing_error: str | None = None
     tcp_closed: bool = False
+    wrote_at: float = 0.0
+    is_mute: bool = False
+    compresses: bool = False
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -20,7 +21,12 @@ STOP_SECONDS = 10
 @contextmanager
 def running(*command: str | Path) -> Iterator[str]:
     """Start a server on a free port and give its base URL, ``http://127.0.0.1:PORT``."""
-    process = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own servers
+    process = subprocess.Popen(  # noqa: S603 - our own servers
+        [*command, "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"ENABLE_INJECT": "1"},
+    )
     assert process.stdout is not None
     try:
         announcement = process.stdout.readline()

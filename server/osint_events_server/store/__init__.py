@@ -14,10 +14,15 @@ from osint_events_server.scope import Scope
 class StoreError(Exception):
     """The store did not do what was asked.
 
+    - `StoreUnusable`: it cannot be used as the settings say.
     - `StoreUnavailable`: it cannot be reached now.
     - `IdempotencyConflict`: the caller used a key twice, for different events.
     - `PositionExpired`: what was asked for is not kept any more.
     """
+
+
+class StoreUnusable(StoreError):
+    """The store cannot be used as the settings say; the message says why and what to do."""
 
 
 class StoreUnavailable(StoreError):
@@ -126,7 +131,8 @@ class EventStore(Protocol):
         returned. The key is the investigation's own.
 
         Raises:
-            StoreUnavailable: nothing was stored.
+            StoreUnavailable: nothing was stored; or, where a shared store was lost before it answered, it is
+                unknown whether all was stored or nothing. With a key the caller may just repeat.
             IdempotencyConflict: nothing was stored.
 
         """

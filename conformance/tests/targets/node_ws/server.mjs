@@ -109,6 +109,11 @@ function answer(response, status, text = "", headers = {}) {
   response.writeHead(status, { "Content-Type": "text/plain", ...headers }).end(text);
 }
 
+// --8<-- [start:inject]
+// In tests only: whoever reaches it makes the server say anything.
+const INJECT = process.env.ENABLE_INJECT === "1";
+
+/** Emits exactly what the request says, by the way that every event goes. */
 async function inject(request, response) {
   const chunks = [];
   let size = 0;
@@ -124,10 +129,11 @@ async function inject(request, response) {
   publish(body.investigation_id, body.data);
   answer(response, 202);
 }
+// --8<-- [end:inject]
 
 const server = createServer((request, response) => {
   if (isEventsPath(request.url)) return answer(response, 426, "WebSocket only", { Upgrade: "websocket" });
-  if (request.url !== "/inject") return answer(response, 404);
+  if (!INJECT || request.url !== "/inject") return answer(response, 404);
   if (request.method !== "POST") return answer(response, 405, "", { Allow: "POST" });
   // Nesting too deep for JSON.stringify, or a client that left while it sent.
   inject(request, response).catch(() => answer(response, 400));

@@ -1,0 +1,82 @@
+"""HB-2: the pings that are due, and the end of who shows no sign of life.
+
+A client's life is what it wrote, as its own side knows it: an end that came after a silence of ours is no
+fault of the server's, whatever the reason for the silence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from websockets.frames import Close
+
+from osint_events_conformance.records import Case, Debt, Peer
+
+if TYPE_CHECKING:
+    from osint_events_conformance.capabilities import Talk
+    from osint_events_conformance.positions import Owe, Pay
+
+TIMED_OUT = 4001
+_EARLY = 0.95
+"""Share of the time to live before which nobody may be given up: clocks differ a little."""
+_LATE = 2.0
+"""How many times the interval a ping may take, and a second: timers are coarse, machines busy."""
+_SLACK = 1.0
+
+
+def listening(peer: Peer, talk: Talk, at: float, owe: Owe, *, dead: bool) -> None:
+    """From now on a client sends nothing of its own accord: a ping is owed, and the end of who is dead."""
+    if not talk.uses("heartbeat"):
+        return
+    talk.ping_due = owe(peer, "no_ping", f"{_interval(talk):g}", at)
+    if dead:
+        talk.answers_pings, peer.link.is_mute, peer.may_end = False, True, True
+        talk.end_due = owe(peer, "not_timed_out", f"{_life(talk):g}", at)
+
+
+def pinged(peer: Peer, talk: Talk, at: float, pay: Pay) -> None:
+    """A ping came: judge whether it came in time."""
+    peer.case.cases["HB-2"] += 1
+    debt, talk.ping_due = talk.ping_due, None
+    if debt is None:
+        return
+    pay(debt, "HB-2")
+    if at - debt.since > _LATE * _interval(talk) + _SLACK:
+        text = f"the first ping came after {at - debt.since:.1f} s of silence"
+        peer.case.find("no_ping", text, peer.name, at, expected=f"after {_interval(talk):g} s")
+
+
+def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
+    """Judge an end that has to do with silence; say whether it was one."""
+    code = close.code if close is not None else None
+    debt, talk.end_due = talk.end_due, None
+    if debt is None and code != TIMED_OUT:
+        return False
+    if debt is None and peer.has_stalled:
+        return True  # it may have been ended before it read what asked for a sign of life
+    case, silent = peer.case, at - peer.link.wrote_at
+    _judge_missing_ping(case, peer, talk, at)
+    if debt is not None and code != TIMED_OUT:
+        text = f"a client that is silent for {silent:.1f} s is ended with {code or 'no close frame'}"
+        case.find("wrong_timeout", text, peer.name, at, expected=f"{TIMED_OUT} after {_life(talk):g} s")
+    elif silent < _EARLY * _life(talk):
+        text = f"a client that showed life {silent:.1f} s ago is ended with {TIMED_OUT}"
+        case.find("wrong_timeout", text, peer.name, at, expected=f"{TIMED_OUT} after {_life(talk):g} s")
+    case.cases["HB-2"] += 1
+    return True
+
+
+def _judge_missing_ping(case: Case, peer: Peer, talk: Talk, at: float) -> None:
+    debt: Debt | None = talk.ping_due
+    if debt is not None and at - debt.since > _interval(talk):
+        case.find("no_ping", f"ended with {TIMED_OUT} without a ping before", peer.name, at)
+
+
+def _interval(talk: Talk) -> float:
+    """Seconds of silence after which a ping is due."""
+    return float(talk.welcome.get("heartbeat", {}).get("interval_ms", 0)) / 1000
+
+
+def _life(talk: Talk) -> float:
+    """Seconds of silence after which a client is dead."""
+    return _interval(talk) + float(talk.welcome.get("heartbeat", {}).get("timeout_ms", 0)) / 1000

@@ -1,0 +1,34 @@
+// Shows the tasks of an investigation, and leaves the rest on the server where that can.
+import {
+  classify,
+  isInvestigationUpdate,
+  isWelcome,
+  type NegotiatedSubscribeInvestigation,
+} from "osint-events";
+
+// As a server with scopes has it: what is not of the whole is of its tasks (SCP-1).
+function isOfTasks(data: { readonly [field: string]: unknown }): boolean {
+  return !classify(data).kind?.startsWith("investigation_");
+}
+
+export function follow(url: string, investigationId: string, show: (line: string) => void): WebSocket {
+  const socket = new WebSocket(`${url}/web-${Math.random().toString(36).slice(2)}`);
+  let scoped = false;
+  socket.onopen = () => {
+    socket.send(JSON.stringify({ type: "hello", protocol: 1, features: ["scopes"] }));
+    // Subscribing again with another scope switches, without a loss (SCP-3).
+    const subscribe: NegotiatedSubscribeInvestigation = {
+      type: "subscribe_investigation",
+      investigation_id: investigationId,
+      scope: ["tasks"],
+    };
+    socket.send(JSON.stringify(subscribe));
+  };
+  socket.onmessage = ({ data }) => {
+    const message: unknown = JSON.parse(data);
+    if (isWelcome(message)) scoped = message.features.includes("scopes");
+    if (!isInvestigationUpdate(message) || message.investigation_id !== investigationId) return;
+    if (scoped || isOfTasks(message.data)) show(classify(message.data).kind ?? "unknown");
+  };
+  return socket;
+}
