@@ -167,6 +167,8 @@ class Connection:
                 await self._read()
         except TimeoutError:
             self._log.debug("not read from any more")
+        except ConnectionResetError:  # aiohttp answers pings by itself, also of who is gone
+            self._log.debug("gone before a pong")
         finally:
             self._is_open = False
             self._hub.disconnect(self)
