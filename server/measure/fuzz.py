@@ -47,7 +47,7 @@ METRICS = (
     b"Origin: http://x\r\n\r\n"
 )
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n\r\n"
-REQUESTS = (HANDSHAKE % EXTENSIONS[1], INJECT, PUBLISH, METRICS, HEALTH * 2)
+REQUESTS = (*((HANDSHAKE % extension) for extension in EXTENSIONS), INJECT, PUBLISH, METRICS, HEALTH * 2)
 MESSAGES = tuple(
     json.dumps(message).encode()
     for message in (
@@ -123,7 +123,7 @@ class Fuzzer:
         while self.total < self._cases:
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(5):
-                    if rng.random() < 0.3:
+                    if rng.random() < 0.9:
                         await self._request(rng)
                     else:
                         await self._frames(rng)

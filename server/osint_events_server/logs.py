@@ -70,5 +70,6 @@ def configure(level: str, style: LogFormat) -> None:
 
 
 def _is_own_fault(record: logging.LogRecord) -> bool:
-    """Drop what aiohttp logs, with a traceback and the line in question, about who speaks no HTTP."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    """Drop what aiohttp logs, with a traceback and the line in question, of who speaks no HTTP or is gone."""
+    faults_of_others = (HttpProcessingError, ConnectionResetError)
+    return not (record.exc_info and isinstance(record.exc_info[1], faults_of_others))
