@@ -43,7 +43,7 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
 
 COMMANDS = sorted(
     {
-        (page, line.partition("  #")[0].strip())
+        (page, line.strip())
         for page, block in blocks("sh")
         for line in block.splitlines()
         if line.split()[:1] and line.split()[0] in TOOLS
@@ -53,7 +53,8 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_each_command_is_one_that_the_tool_takes(page: str, command: str) -> None:
-    words = shlex.split(command.partition(" < ")[0].removesuffix(" &"))
+    # Without comments, redirections and the background's sign.
+    words = [word for word in shlex.split(command.partition(" < ")[0], comments=True) if word != "&"]
     tool = TOOLS[words[0]]
     assert isinstance(tool, click.Group)
     name, subcommand, arguments = tool.resolve_command(click.Context(tool), words[1:])

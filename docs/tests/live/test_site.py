@@ -13,7 +13,7 @@ from check_site import problems
 
 from .chromium import Page, opened
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KINDS = (
     "index", "backends/index", "backends/options", "clients/index", "clients/recipes", "maintainers/index",
     "operators/index", "operators/settings", "protocol/close-codes", "protocol/evidence", "protocol/index",

@@ -19,7 +19,7 @@ import pytest
 from .chromium import opened
 from .relay import SECONDS
 
-DOCS = Path(__file__).parents[1]
+DOCS = Path(__file__).parents[2]
 SAMPLES = DOCS / "samples"
 COMMANDS = re.findall(
     r"^```sh\n(.*?)^```", (DOCS / "clients" / "index.md").read_text(), re.MULTILINE | re.DOTALL

@@ -14,7 +14,7 @@ from aiohttp import web
 from .chromium import opened
 from .relay import SECONDS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "docs" / "samples"
 DRIVER = Path(__file__).with_name("drive.mjs")
 
