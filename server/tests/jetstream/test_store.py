@@ -290,6 +290,22 @@ async def test_a_wrong_password_is_a_clear_error() -> None:
             await JetStreamStore.open(options, StreamOptions())
 
 
+async def test_where_tls_is_wanted_nothing_is_said_in_the_clear() -> None:
+    said = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.12.0","max_payload":1048576,"headers":true}\r\n')
+        said.extend(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        options = BrokerOptions((f"tls://u:secret@127.0.0.1:{port}",), timeout=0.5)
+        with pytest.raises(StoreUnusable, match="the server does not ask for TLS"):
+            await JetStreamStore.open(options, StreamOptions())
+    assert not said
+
+
 async def test_events_larger_than_the_broker_takes_are_a_clear_error(nats: Any) -> None:
     with pytest.raises(StoreUnusable, match="max_payload"):
         await JetStreamStore.open(BrokerOptions((nats.url,)), StreamOptions(), max_event_bytes=1_048_576)
