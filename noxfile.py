@@ -178,6 +178,20 @@ def bench_nodes(session: nox.Session) -> None:
 
 
 @nox.session
+def framing(session: nox.Session) -> None:
+    """Feed 1 GiB of the server's output to a strict parser (-- --mib 64 as CI does)."""
+    install(session, "build", "server", "client", editable=False)
+    session.run("python", "server/measure/framing.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Send the server a million mutated frames, handshakes and requests (-- --cases 50000 as CI does)."""
+    install(session, "build", "server", "client", editable=False)
+    session.run("python", "server/measure/fuzz.py", *session.posargs)
+
+
+@nox.session
 def compare(session: nox.Session) -> None:
     """Put a plain schema validation beside the runner, by the matrix that nox -s selftest left."""
     install(session, "build", "conformance", editable=False)

@@ -6,8 +6,8 @@ import logging
 import random
 import re
 import ssl as tls
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
@@ -36,6 +36,10 @@ _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 
 
+TokenSource = Callable[[], str | Awaitable[str]]
+"""Gives a token that is valid now."""
+
+
 @dataclass(frozen=True, slots=True)
 class _End:
     """The last thing in the queue: nothing follows, and why."""
@@ -49,7 +53,7 @@ def connect(
     *,
     scope: Sequence[ScopeValue] | None = None,
     tokens: Mapping[str, str] | None = None,
-    auth_token: str | None = None,
+    auth_token: str | TokenSource | None = None,
     features: Sequence[str] = FEATURES,
     name: str = _NAME,
     headers: Mapping[str, str] | None = None,
@@ -67,7 +71,9 @@ def connect(
         investigations: ids to subscribe to; more may follow at any time.
         scope: the part of their events that is wanted; None: all of them (SCP-1).
         tokens: positions to resume from, by investigation (Event.token).
-        auth_token: proves who the client is (SEC-1), where the server asks for it.
+        auth_token: says who the client is (SEC-1), where the server asks for it; or is called, and may be
+            awaited, before each connection to give a new one, so that the client comes back when one has
+            expired (4005). Where it raises OSError, that counts as a connection that could not be made.
         features: the capabilities to ask for; none of them: the client speaks part 1 alone.
         name: the client's name for the server, and the beginning of its client_ids: [A-Za-z0-9_-] only.
         headers: further fields of the handshake.
@@ -84,7 +90,6 @@ def connect(
     session = Session(
         features=features,
         client=HelloClient(name=name, version=version("osint-events")),
-        auth_token=auth_token,
         interval=interval,
         timeout=timeout,
     )
@@ -99,11 +104,20 @@ def connect(
             ssl=ssl,
             max_message_bytes=max_message_bytes,
             rng=rng or random.Random(),
+            auth_token=auth_token,
         ),
         session,
         dict(known),
         queue_size,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A connection, and what its hello says of who the client is."""
+
+    connection: ClientConnection
+    auth_token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +130,7 @@ class _Endpoint:
     ssl: tls.SSLContext | None
     max_message_bytes: int
     rng: random.Random
+    auth_token: str | TokenSource | None = field(repr=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -128,13 +143,17 @@ class _Endpoint:
         """Give the error that says, in one line, that there is no connection."""
         return CannotConnect(f"cannot connect to {self.url}: {_said(error)}")
 
-    async def open(self) -> ClientConnection:
+    async def open(self) -> _Opened:
         """Make a connection with a client_id of its own."""
+        token = self.auth_token
+        if callable(token):
+            given = token()
+            token = given if isinstance(given, str) else await given
         parts = urlsplit(self.url)
         path = f"{parts.path.rstrip('/')}/{self.name}-{self.rng.getrandbits(64):016x}"
         # Left out where there is none: websockets takes None for a refusal to use TLS.
         options: dict[str, Any] = {} if self.ssl is None else {"ssl": self.ssl}
-        return await websockets.connect(
+        connection = await websockets.connect(
             urlunsplit(parts._replace(path=path)),
             additional_headers=self.headers,
             open_timeout=_OPEN_TIMEOUT,
@@ -143,6 +162,7 @@ class _Endpoint:
             ping_interval=None,  # the session has its own heartbeat
             **options,
         )
+        return _Opened(connection, token)
 
 
 class Client:
@@ -190,10 +210,10 @@ class Client:
     async def __aenter__(self) -> Self:
         """Connect. Raises CannotConnect where that fails at the first attempt."""
         try:
-            connection = await self._endpoint.open()
+            opened = await self._endpoint.open()
         except (OSError, websockets.InvalidHandshake) as error:
             raise self._endpoint.refused(error) from error
-        self._running = asyncio.create_task(self._run(connection), name=_NAME)
+        self._running = asyncio.create_task(self._run(opened), name=_NAME)
         return self
 
     async def __aexit__(
@@ -234,24 +254,24 @@ class Client:
         else:
             self._tokens.pop(investigation_id, None)
 
-    async def _run(self, first: ClientConnection) -> None:
+    async def _run(self, first: _Opened) -> None:
         """Serve connections until one ends after which there is no other; say why in the queue."""
-        connection: ClientConnection | None = first
+        opened: _Opened | None = first
         error: Exception | None = None
         try:
-            while connection is not None:
-                connection = await self._reopened() if await self._served(connection) else None
+            while opened is not None:
+                opened = await self._reopened() if await self._served(opened) else None
         except Exception as reason:  # noqa: BLE001 - the application is told, by the iterator
             error = reason
         await self._queue.put(_End(error))
 
-    async def _served(self, connection: ClientConnection) -> bool:
+    async def _served(self, opened: _Opened) -> bool:
         """Serve a connection to its end, and tell whether another one is to follow. Raises Ended."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._connection = connection
+        connection = self._connection = opened.connection
         try:
-            await self._carry_out(connection, self._session.connected(began))
+            await self._carry_out(connection, self._session.connected(began, opened.auth_token))
             while True:
                 await self._carry_out(connection, await self._next_commands(connection))
         except websockets.ConnectionClosed as closed:
@@ -281,7 +301,7 @@ class Client:
         self._session.heard(clock())  # no binary message means anything
         return []
 
-    async def _reopened(self) -> ClientConnection:
+    async def _reopened(self) -> _Opened:
         """Connect again, however often it takes. Raises CannotConnect where the server refuses to."""
         while True:
             delay = self._backoff.delay()

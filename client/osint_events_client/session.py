@@ -86,7 +86,6 @@ class Session:
     Args:
         features: what is asked for; none: no hello is sent, and every connection is one of part 1.
         client: what the server is told about the client.
-        auth_token: proves who the client is (SEC-1), where the server asks for it.
         interval: seconds of silence after which the server is probed; a server may say otherwise.
         timeout: seconds that it then has to answer; a server may say otherwise.
 
@@ -97,13 +96,11 @@ class Session:
         *,
         features: Sequence[str],
         client: HelloClient,
-        auth_token: str | None,
         interval: float,
         timeout: float,
     ) -> None:
         self._wanted = tuple(features)
         self._client = client
-        self._auth_token = auth_token
         self._times = (interval, timeout)
         self._heartbeat = Heartbeat(interval, timeout)
         self._subscriptions: dict[str, Subscription] = {}
@@ -121,16 +118,19 @@ class Session:
         self.last_error: str | None = None
         """What the server said last that it did not carry out, on this connection."""
 
-    def connected(self, now: float) -> list[Command]:
-        """Begin a connection: hello and all subscribes at once, since a core server ignores hello (NEG-2)."""
+    def connected(self, now: float, auth_token: str | None = None) -> list[Command]:
+        """Begin a connection: hello and all subscribes at once, since a core server ignores hello (NEG-2).
+
+        The token says who the client is (SEC-1), where the server asks for it.
+        """
         self._begin()
         self._heartbeat = Heartbeat(*self._times)
         self._heartbeat.heard(now)
         commands: list[Command] = []
         if self._wanted:
             hello = Hello(type="hello", protocol=_PROTOCOL, features=list(self._wanted), client=self._client)
-            if self._auth_token is not None:
-                hello.auth = HelloAuth(token=self._auth_token)
+            if auth_token is not None:
+                hello.auth = HelloAuth(token=auth_token)
             commands.append(Send(hello.model_dump_json()))
         subscribes = (_Request(investigation_id, resumes=True) for investigation_id in self._subscriptions)
         return commands + [self._ask(request) for request in subscribes]

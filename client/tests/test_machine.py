@@ -38,9 +38,7 @@ class HistoryMachine(RuleBasedStateMachine):
     def begin(self, scope: list[Any] | None, features: tuple[str, ...]) -> None:
         self.scope = scope
         self.server = FakeServer(frozenset(features))
-        self.session = Session(
-            features=FEATURES, client=HelloClient(name="t"), auth_token=None, interval=25, timeout=10
-        )
+        self.session = Session(features=FEATURES, client=HelloClient(name="t"), interval=25, timeout=10)
         self.session.subscribe("X", scope)
         self.reconnect()
 

@@ -17,7 +17,7 @@ UPDATE = {"type": "investigation_update", "investigation_id": "X", "data": {"typ
 
 
 def session(*features: str, **options: Any) -> Session:
-    given: dict[str, Any] = {"auth_token": None, "interval": 25, "timeout": 10} | options
+    given: dict[str, Any] = {"interval": 25, "timeout": 10} | options
     return Session(features=features or FEATURES, client=HelloClient(name="t", version="1"), **given)
 
 
@@ -54,10 +54,10 @@ def update(client: Session, seq: int, prev: int, **fields: Any) -> list[Command]
 
 
 def test_a_connection_begins_with_hello_and_all_subscribes_at_once() -> None:
-    client = session(auth_token="secret")  # noqa: S106 -- no secret
+    client = session()
     client.subscribe("X", ["tasks"], "t5")
     client.subscribe("Y")
-    hello, first, second = sent(client.connected(0))
+    hello, first, second = sent(client.connected(0, "secret"))
     assert (hello["type"], hello["protocol"], hello["features"]) == ("hello", 1, list(FEATURES))
     assert hello["auth"] == {"token": "secret"}
     assert (first["investigation_id"], first["replay_token"], first["scope"]) == ("X", "t5", ["tasks"])
@@ -66,7 +66,7 @@ def test_a_connection_begins_with_hello_and_all_subscribes_at_once() -> None:
 
 
 def test_without_features_to_ask_for_no_hello_is_sent() -> None:
-    client = Session(features=(), client=HelloClient(), auth_token=None, interval=25, timeout=10)
+    client = Session(features=(), client=HelloClient(), interval=25, timeout=10)
     client.subscribe("X")
     assert [message["type"] for message in sent(client.connected(0))] == ["subscribe_investigation"]
 

@@ -1,7 +1,6 @@
 """The command line: `osint-events-server run`, `osint-events-server demo`, `osint-events-server publish`."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -10,15 +9,15 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import click
-from aiohttp.http_exceptions import HttpProcessingError
 from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 from yarl import URL
 
+from osint_events_server import logs
 from osint_events_server import settings as configuration
 from osint_events_server.ingest import JSON, NDJSON
 from osint_events_server.publisher import PublishError, base_url, publish
-from osint_events_server.server import StartError, running
+from osint_events_server.server import Control, StartError, running
 from osint_events_server.settings import Settings, SettingsError
 
 _EXIT_STATUS = """\b
@@ -70,7 +69,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., None]], Call
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
-    return "none" if default in {None, ()} else str(default)
+    if isinstance(default, tuple):
+        return ",".join(default) or "none"
+    return "none" if default is None else str(default)
 
 
 @main.command(epilog=_EXIT_STATUS)
@@ -79,7 +80,8 @@ def _shown(default: object) -> str:
 def run(context: click.Context, /, config: Path | None, **values: Any) -> None:
     """Start the server, and print where it listens once it does.
 
-    SIGTERM and SIGINT close all connections with 1001 and end it.
+    SIGTERM and SIGINT close all connections, over the drain time, and end it; a second one ends it at once.
+    SIGHUP reads certificates and keys again.
     """
     _serve(_given(context, values), config)
 
@@ -109,25 +111,26 @@ def _serve(given: dict[str, Any], config: Path | None, *, simulate: bool = False
         settings = configuration.load(given, config=config)
     except SettingsError as error:
         raise _ConfigurationError(str(error)) from error
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiohttp.server").addFilter(_is_own_fault)
+    logs.configure(settings.log_level, settings.log_format)
     try:
         asyncio.run(_run(settings, simulate=simulate))
     except StartError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _is_own_fault(record: logging.LogRecord) -> bool:
-    """Drop what aiohttp logs, with a traceback, about a client that speaks no HTTP."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
 async def _run(settings: Settings, *, simulate: bool) -> None:
-    stop = asyncio.Event()
+    stop, control = asyncio.Event(), Control()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if stop.is_set():
+            control.hurry.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with running(settings, simulate=simulate) as url:
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, control.reload.set)
+    async with running(settings, control=control, simulate=simulate) as url:
         click.echo(f"listening on {url}")  # flushed, so that whoever waits for the line sees it
         if settings.console:
             click.echo(f"the live console is at {url}/")
@@ -150,10 +153,22 @@ def _server_url(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option("--ndjson", is_flag=True, help="Take many events, one on each line: all or none is published.")
 @click.option("--idempotency-key", help="With it the same command may be repeated and publishes once.")
 @click.option(
+    "--token",
+    envvar="OSINT_EVENTS_TOKEN",
+    help="Says who publishes, where the server asks for it.  [env: OSINT_EVENTS_TOKEN]",
+)
+@click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True, help="Seconds."
 )
 def publish_command(
-    url: URL, investigation: str, data: str, *, ndjson: bool, idempotency_key: str | None, timeout: float
+    url: URL,
+    investigation: str,
+    data: str,
+    *,
+    ndjson: bool,
+    idempotency_key: str | None,
+    token: str | None,
+    timeout: float,
 ) -> None:
     """Send events of INVESTIGATION to the server at URL, and print its answer.
 
@@ -166,6 +181,7 @@ def publish_command(
         body,
         content_type=NDJSON if ndjson else JSON,
         idempotency_key=idempotency_key,
+        token=token,
         seconds=timeout,
     )
     try:

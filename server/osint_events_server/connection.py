@@ -7,7 +7,6 @@ negotiated `errors`. A binary message closes with 1003. aiohttp closes with 1002
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import IntEnum
 
@@ -15,16 +14,21 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from osint_events import Ping
 
 from osint_events_server import frames
+from osint_events_server.access import Access
+from osint_events_server.auth import AuthenticatorFailure, Unauthorized
+from osint_events_server.counts import Counts
 from osint_events_server.forms import Form
 from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
 from osint_events_server.inbox import Inbox, NotYet
 from osint_events_server.linger import Lingering
 from osint_events_server.liveness import Liveness
+from osint_events_server.logs import Log
 from osint_events_server.outbox import Outbox
 from osint_events_server.positions import Positions
 from osint_events_server.replay import Replayer
 from osint_events_server.session import (
+    Authenticate,
     Command,
     Confirm,
     Ignored,
@@ -32,14 +36,13 @@ from osint_events_server.session import (
     Send,
     Session,
     Subscribe,
+    Unauthenticated,
     Unsubscribe,
 )
 from osint_events_server.settings import Settings
 from osint_events_server.store import EventStore, StoreUnavailable
 from osint_events_server.throttle import RateAbuse, RateLimit, TokenBucket
 from osint_events_server.writer import Writer
-
-_log = logging.getLogger(__name__)
 
 _PING_FRAME = Frames(b"\x89\x00")  # a control frame without payload (RFC 6455, section 5.5.2)
 
@@ -50,23 +53,28 @@ class CloseCode(IntEnum):
     HEARTBEAT_TIMEOUT = 4001
     SLOW_CONSUMER = 4002
     RATE_ABUSE = 4003
+    AUTHENTICATION_EXPIRED = 4005
+    UNAUTHORIZED = 4501
+    AUTHENTICATION_TIMEOUT = 4504
 
 
 class Connection:
     """A connected client. Two of them are never equal, whatever their `client_id`s (CONN-5).
 
     Args:
-        client_id: for the log only.
+        log: says which connection it is about.
         ws: the response, prepared.
         transport: the connection's transport, to which ready frames are written.
         is_lost: whether the connection is gone, so that the transport is not to be touched any more.
         drain: waits until the transport's buffer is below its low-water mark again.
         session: its protocol state.
+        access: who the client is.
         hub: where the connection subscribes.
         store: says where a subscription begins.
         positions: makes the tokens of confirmations.
         replayer: replays what was missed.
         lingering: holds the socket where the client is likely to be still sending.
+        counts: what happens is counted there.
         settings: the limits.
 
     Attributes:
@@ -76,25 +84,29 @@ class Connection:
 
     def __init__(
         self,
-        client_id: str,
+        log: Log,
         *,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport,
         is_lost: Callable[[], bool],
         drain: Callable[[], Awaitable[None]],
         session: Session,
+        access: Access,
         hub: Hub["Connection"],
         store: EventStore,
         positions: Positions,
         replayer: Replayer,
         lingering: Lingering,
+        counts: Counts,
         settings: Settings,
     ) -> None:
-        self._client_id = client_id
+        self._log = log
+        self._counts = counts
         self._ws = ws
         self._transport = transport
         self._is_lost = is_lost
         self._session = session
+        self._access = access
         self._hub = hub
         self._store = store
         self._positions = positions
@@ -112,16 +124,20 @@ class Connection:
             max_size=2 * settings.max_message_bytes,
         )
         self._rate_limit: RateLimit | None = None  # where the client is told
+        self._outbox = Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes)
         self._writer = Writer(
             transport,
-            Outbox(max_messages=settings.max_queue_messages, max_bytes=settings.max_queue_bytes),
+            self._outbox,
             drain=drain,
             stall=settings.write_timeout,
             give_up=self._give_up_reading,
         )
         self.send: Callable[[Sequence[Frames]], None] = self._writer.send
         self._liveness = Liveness(
-            ping=self._ping, give_up=self._give_up_answering, interval=settings.ping_interval
+            ping=self._ping,
+            give_up=self._give_up_answering,
+            interval=settings.ping_interval,
+            counts=counts,
         )
         self._features: frozenset[str] = frozenset()
         self._pings = 0
@@ -129,20 +145,36 @@ class Connection:
         self._reading = asyncio.timeout(None)
         self._is_open = True
 
+    @property
+    def waiting_messages(self) -> int:
+        """How many messages wait for the peer to read."""
+        return self._outbox.messages
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for the peer to read, besides what the transport holds."""
+        return self._outbox.bytes
+
     async def serve(self) -> None:
         """Carry out what the client sends, until the connection has ended."""
-        self._hub.connect(self, deflated=self._is_deflated)
+        self._hub.connect(self, deflated=self._is_deflated, may_see=self._access.restriction)
+        if self._access.is_awaited:
+            self._hub.spare(self)
+        self._access.watch(silent=self._give_up_waiting, expired=self._expire)
         self._liveness.watch(self._transport)
         try:
             async with self._reading:
                 await self._read()
         except TimeoutError:
-            _log.debug("%s: not read from any more", self._client_id)
+            self._log.debug("not read from any more")
+        except ConnectionResetError:  # aiohttp answers pings by itself, also of who is gone
+            self._log.debug("gone before a pong")
         finally:
             self._is_open = False
             self._hub.disconnect(self)
             self._inbox.close()
             self._liveness.stop()
+            self._access.stop()
             self._writer.close()
         if self._ending is not None:
             await self._close(*self._ending)
@@ -155,6 +187,9 @@ class Connection:
             match message.type:
                 case WSMsgType.TEXT:
                     await self._take(message.data)
+                case WSMsgType.BINARY if self._access.is_awaited:
+                    self._refuse("the first message is no hello with a token")
+                    return
                 case WSMsgType.BINARY:
                     self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
                     return
@@ -174,8 +209,9 @@ class Connection:
         """
         if self._ending is not None or not self._is_open:
             return
-        _log.info("%s: closing with %d, %s", self._client_id, code, reason)
+        self._log.info("closing with %d, %s", code, reason)
         self._ending = (code, reason)
+        self._counts.closed[int(code)] += 1
         self._writer.close(flush=flush)
         # The closing handshake is for `serve` to read, and aiohttp lets one task read at a time.
         self._reading.reschedule(self._loop.time())
@@ -190,7 +226,7 @@ class Connection:
             async with asyncio.timeout(self._settings.close_timeout):
                 await self._ws.close(code=code, message=reason.encode(), drain=False)
         except TimeoutError:
-            _log.info("%s: no closing handshake in time", self._client_id)
+            self._log.info("no closing handshake in time")
         finally:
             # Without effect where the closing handshake was completed; what is still buffered nobody reads.
             self.abort()
@@ -198,22 +234,36 @@ class Connection:
     def _give_up_reading(self, reason: str) -> None:
         self.end(CloseCode.SLOW_CONSUMER if self._features else WSCloseCode.TRY_AGAIN_LATER, reason)
 
+    def _give_up_waiting(self) -> None:
+        self.end(CloseCode.AUTHENTICATION_TIMEOUT, "no hello with a token in time")
+
+    def _expire(self) -> None:
+        self.end(CloseCode.AUTHENTICATION_EXPIRED, "authentication expired")
+
+    def _refuse(self, detail: str) -> None:
+        self._log.info("unauthorized: %s", detail)
+        self.end(CloseCode.UNAUTHORIZED, "unauthorized")
+
     def _give_up_answering(self) -> None:
         if "heartbeat" in self._features:
             self.end(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat timeout")
         else:
-            _log.info("%s: no sign of life", self._client_id)
+            self._log.info("no sign of life")
+            self._counts.closed[WSCloseCode.ABNORMAL_CLOSURE] += 1
             self._transport.close()
             self._loop.call_later(self._settings.close_timeout, self.abort)
 
     def _ping(self) -> None:
-        if "heartbeat" in self._features:
+        if self._access.is_awaited:  # nothing is sent, and nothing answered: another timer ends it (SEC-1)
+            self._liveness.received()
+        elif "heartbeat" in self._features:
             self._pings += 1
             self._writer.send_first(frames.message(Ping(type="ping", id=f"s{self._pings}")))
         else:
             self._writer.send_first(_PING_FRAME)
 
     async def _take(self, text: str) -> None:
+        self._counts.received_messages += 1
         if self._is_deflated and len(text.encode()) > self._settings.max_message_bytes:
             self.end(WSCloseCode.MESSAGE_TOO_BIG, "message too large")
         elif self._rate_limit is None:
@@ -255,12 +305,34 @@ class Connection:
                     self._hub.unsubscribe(self, investigation_id)
                 case Negotiated(features):
                     self._negotiate(features)
-                case Send(message, first=True):
-                    self._writer.send_first(message)
-                case Send(message):
-                    self._writer.send((message,))
-                case Ignored(code, detail):
-                    _log.debug("%s: ignored, %s: %s", self._client_id, code, detail)
+                case Send(message, first):
+                    self._send(message, first=first)
+                case Authenticate() | Unauthenticated():
+                    await self._introduce(command)
+                case Ignored(code):
+                    self._counts.ignored[code] += 1
+                    self._log.debug("ignored: %s", code)  # without detail, which may quote the message
+
+    def _send(self, message: Frames, *, first: bool) -> None:
+        if first:
+            self._writer.send_first(message)
+        else:
+            self._writer.send((message,))
+
+    async def _introduce(self, command: Authenticate | Unauthenticated) -> None:
+        """Decide by what the client says about itself first (SEC-1)."""
+        if isinstance(command, Unauthenticated):
+            self._refuse(command.detail)
+            return
+        try:
+            await self._access.authenticate(command.token)
+        except Unauthorized as refused:
+            self._refuse(str(refused))
+        except AuthenticatorFailure as failure:
+            self._log.error("the authenticator failed: %s", failure)
+            self.end(WSCloseCode.INTERNAL_ERROR, "internal error")
+        else:
+            await self._perform(self._session.authenticated(command.hello, self._access.may_see))
 
     def _refusal(self, wanted: Subscribe, error: StoreUnavailable) -> Sequence[Command]:
         """Take a subscription back; it is tried again for who would wait for an answer for ever."""
@@ -290,6 +362,7 @@ class Connection:
                 self._replayer.replay(confirmation, form, epoch=epoch, after=wanted.resume, head=position)
             )
         else:
+            self._counts.replays[wanted.resume] += 1
             failed = confirmation.failed(self._positions, position, reason=wanted.resume)
             self._writer.send((failed,))
 

@@ -137,6 +137,7 @@ class Hub(Generic[R]):
 
     Attributes:
         deliveries: how many events were handed to connections, each counted once per connection.
+        delivered_bytes: their bytes, frame headers included.
 
     """
 
@@ -156,7 +157,9 @@ class Hub(Generic[R]):
         self._connections: dict[R, set[str]] = {}
         self._listeners: dict[Form, dict[R, None]] = {}
         self._topics: dict[str, _Topic[R]] = {}
+        self._may_see: dict[R, Callable[[str], bool]] = {}
         self.deliveries = 0
+        self.delivered_bytes = 0
 
     @property
     def connections(self) -> Collection[R]:
@@ -164,13 +167,29 @@ class Hub(Generic[R]):
         return self._connections.keys()
 
     @property
+    def subscriptions(self) -> int:
+        """How many subscriptions all connections have together."""
+        return sum(map(len, self._connections.values()))
+
+    @property
     def position(self) -> int:
         """The `seq` up to which everything was delivered."""
         return self._position
 
-    def connect(self, receiver: R, *, deflated: bool = False) -> None:
-        """Add a connection that is subscribed to nothing (SUB-8), and gets the fallback's broadcasts."""
+    def connect(
+        self, receiver: R, *, deflated: bool = False, may_see: Callable[[str], bool] | None = None
+    ) -> None:
+        """Add a connection that is subscribed to nothing (SUB-8), and gets the fallback's broadcasts.
+
+        Args:
+            receiver: the connection.
+            deflated: whether its frames are compressed.
+            may_see: which investigations' broadcasts it may get (SEC-2); None: all.
+
+        """
         self._connections[receiver] = set()
+        if may_see is not None:
+            self._may_see[receiver] = may_see
         self._listeners.setdefault(Form(deflated=deflated), {})[receiver] = None
 
     def spare(self, receiver: R) -> None:
@@ -181,6 +200,7 @@ class Hub(Generic[R]):
     def disconnect(self, receiver: R) -> None:
         """Forget a connection and its subscriptions, and nobody else's (CONN-6)."""
         self.spare(receiver)
+        self._may_see.pop(receiver, None)
         for investigation_id in self._connections.pop(receiver):
             self._leave(receiver, investigation_id)
 
@@ -265,11 +285,15 @@ class Hub(Generic[R]):
             wires = [one.frame(form) for one in made if one.event.scope & scope]
             if not wires:
                 continue
-            self.deliveries += len(wires) * len(group.receivers)
+            self._count(wires, len(group.receivers))
             yield _Share(tuple(group.receivers), wires)
             if form.sequenced:
                 group.told = batch[-1].seq
                 group.told_at = self._clock()
+
+    def _count(self, wires: Sequence[bytes], receivers: int) -> None:
+        self.deliveries += len(wires) * receivers
+        self.delivered_bytes += sum(map(len, wires)) * receivers
 
     def _broadcast(self, batch: Sequence[Event]) -> Iterator[_Share[R]]:
         if not self._fallback:
@@ -277,8 +301,20 @@ class Hub(Generic[R]):
         made = [EventFrames(event, (), self._issue) for event in batch]
         for form, listeners in self._listeners.items():
             if listeners:
-                self.deliveries += len(made) * len(listeners)
-                yield _Share(tuple(listeners), [one.frame(form) for one in made])
+                wires = [one.frame(form) for one in made]
+                receivers = self._those_who_may_see(batch[0].investigation_id, listeners)
+                self._count(wires, len(receivers))
+                yield _Share(receivers, wires)
+
+    def _those_who_may_see(self, investigation_id: str, receivers: Iterable[R]) -> tuple[R, ...]:
+        """Return whom a fallback's broadcast may go to (SEC-2)."""
+        if not self._may_see:
+            return tuple(receivers)
+        return tuple(
+            receiver
+            for receiver in receivers
+            if (may_see := self._may_see.get(receiver)) is None or may_see(investigation_id)
+        )
 
     def _admit(self, topic: _Topic[R], seq: int) -> None:
         """Serve those who waited for the event of this number, or one before it."""

@@ -156,6 +156,16 @@ def too_large(message: str, *, line: int | None = None) -> Refused:
     return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "message_too_large", message, line=line)
 
 
+def unauthorized(message: str) -> Refused:
+    """Return the refusal of a request that does not say who sends it (SEC-1)."""
+    return Refused(HTTPStatus.UNAUTHORIZED, "unauthorized", message)
+
+
+def forbidden(message: str) -> Refused:
+    """Return the refusal of a request whose sender may not do it."""
+    return Refused(HTTPStatus.FORBIDDEN, "forbidden", message)
+
+
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
     for number, line in enumerate(body.split(b"\n"), 1):
         if stripped := line.strip(_SPACE):

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from osint_events_server.counts import Counts
 from osint_events_server.heartbeat import Due, Heartbeat
 
 
@@ -14,10 +15,19 @@ class Liveness:
         ping: asks the peer for a sign of life.
         give_up: is called, once, where there was none.
         interval: seconds of silence, above 0.
+        counts: what comes is counted there.
 
     """
 
-    def __init__(self, *, ping: Callable[[], None], give_up: Callable[[], None], interval: float) -> None:
+    def __init__(
+        self,
+        *,
+        ping: Callable[[], None],
+        give_up: Callable[[], None],
+        interval: float,
+        counts: Counts,
+    ) -> None:
+        self._counts = counts
         self._ping = ping
         self._give_up = give_up
         self._interval = interval
@@ -46,8 +56,9 @@ class Liveness:
         """Ask no more."""
         self._timer.cancel()
 
-    def received(self) -> None:
-        """Take a sign of life."""
+    def received(self, size: int = 0) -> None:
+        """Take a sign of life, of so many bytes."""
+        self._counts.received_bytes += size
         self.heartbeat.received_at = self._loop.time()
 
     def _wake(self) -> None:
@@ -70,7 +81,7 @@ class _Watched(asyncio.Protocol):
         self._liveness = liveness
 
     def data_received(self, data: bytes) -> None:
-        self._liveness.received()
+        self._liveness.received(len(data))
         self._protocol.data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:

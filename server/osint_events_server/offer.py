@@ -30,7 +30,7 @@ class Offer:
     def of(cls, settings: Settings) -> "Offer":
         """Return what a server with these settings offers."""
         return cls(
-            FEATURES,
+            tuple(feature for feature in FEATURES if feature in settings.features),
             WelcomeHeartbeat(
                 interval_ms=_milliseconds(settings.ping_interval),
                 timeout_ms=_milliseconds(settings.pong_timeout),

@@ -34,6 +34,7 @@ async def publish(
     *,
     content_type: str,
     idempotency_key: str | None,
+    token: str | None,
     seconds: float,
 ) -> str:
     """Post events to a server.
@@ -44,6 +45,7 @@ async def publish(
         body: one event, or a line for each of many.
         content_type: which of both.
         idempotency_key: makes a retry harmless.
+        token: says who publishes, where the server asks for it.
         seconds: for the whole request.
 
     Returns:
@@ -59,6 +61,8 @@ async def publish(
     headers = {"Content-Type": content_type}
     if idempotency_key is not None:
         headers["Idempotency-Key"] = idempotency_key
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,

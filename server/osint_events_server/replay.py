@@ -16,6 +16,7 @@ from osint_events import (
 from osint_events.scopes import ScopeValue
 
 from osint_events_server import frames
+from osint_events_server.counts import Counts
 from osint_events_server.deflate import deflated_frame
 from osint_events_server.forms import Form
 from osint_events_server.frames import Frames
@@ -75,13 +76,17 @@ class Replayer:
         store: where the events are.
         positions: makes the tokens.
         max_events: how many may have been missed.
+        counts: what is replayed is counted there.
 
     """
 
-    def __init__(self, store: EventStore, positions: Positions, *, max_events: int) -> None:
+    def __init__(
+        self, store: EventStore, positions: Positions, *, max_events: int, counts: Counts | None = None
+    ) -> None:
         self._store = store
         self._positions = positions
         self._max_events = max_events
+        self._counts = counts or Counts()
 
     async def replay(
         self, confirmation: Confirmation, form: Form, *, epoch: str, after: int, head: int
@@ -100,11 +105,15 @@ class Replayer:
         """
         missed = await self._missed(confirmation.investigation_id, form, after=after, head=head)
         if epoch != self._positions.epoch:
+            self._counts.replays["epoch_changed"] += 1
             yield confirmation.failed(self._positions, 0, reason="epoch_changed")
             return
         if isinstance(missed, str):
+            self._counts.replays[missed] += 1
             yield confirmation.failed(self._positions, head, reason=missed)
             return
+        self._counts.replays["complete"] += 1
+        self._counts.replayed += len(missed)
         replay = NegotiatedSubscriptionConfirmedReplay(status="complete", count=len(missed))
         yield confirmation.at(self._positions, after, replay=replay)
         for write in frames.join(self._wires(missed, form, after=after)):

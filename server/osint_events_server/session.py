@@ -1,8 +1,8 @@
 """One connection's protocol state: a message in, commands out. No I/O, and no clock of its own."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from osint_events import (
@@ -96,7 +96,7 @@ class Ignored:
 
     Attributes:
         code: why, as the protocol's error codes have it.
-        detail: why, for the log.
+        detail: why, in words; they may quote the message.
 
     """
 
@@ -104,9 +104,36 @@ class Ignored:
     detail: str
 
 
-Command = Subscribe | Confirm | Unsubscribe | Negotiated | Send | Ignored
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Decide by a token, and go on with `Session.authenticated` before anything else is taken (SEC-1).
+
+    Attributes:
+        token: what the client says.
+        hello: the message that it came with.
+
+    """
+
+    token: str = field(repr=False)
+    hello: Hello = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthenticated:
+    """The connection is to be closed with 4501 (SEC-1).
+
+    Attributes:
+        detail: why; nothing of the message is in it.
+
+    """
+
+    detail: str
+
+
+Command = Subscribe | Confirm | Unsubscribe | Negotiated | Send | Ignored | Authenticate | Unauthenticated
 
 _CORE: frozenset[str] = frozenset()
+_AUTH = frozenset({"auth"})
 
 
 class Session:
@@ -117,15 +144,19 @@ class Session:
         offer: what a `hello` is granted; without it every connection stays as it is without `hello`.
         positions: makes and reads tokens.
         connection_id: the connection's name in `welcome`.
+        may_see: whether an investigation may be subscribed to (SEC-2).
+        awaits_token: whether the first message has to be a `hello` that authenticates (SEC-1).
 
     """
 
     __slots__ = (
+        "_awaits_token",
         "_connection_id",
         "_features",
         "_has_begun",
         "_is_first",
         "_max_subscriptions",
+        "_may_see",
         "_offer",
         "_positions",
         "_subscriptions",
@@ -138,11 +169,15 @@ class Session:
         offer: Offer | None = None,
         positions: Positions | None = None,
         connection_id: str = "-",
+        may_see: Callable[[str], bool] = lambda _: True,
+        awaits_token: bool = False,
     ) -> None:
         self._max_subscriptions = max_subscriptions
         self._offer = offer
         self._positions = positions
         self._connection_id = connection_id
+        self._may_see = may_see
+        self._awaits_token = awaits_token
         self._subscriptions: set[str] = set()
         self._features = _CORE
         self._has_begun = False
@@ -151,10 +186,28 @@ class Session:
     def receive(self, text: str) -> Sequence[Command]:
         """Take one text message and return what is to be done, in order."""
         self._is_first, self._has_begun = not self._has_begun, True
+        if self._awaits_token:
+            return self._introduce(text)
         try:
             return dispatch(text, self, self._features)
         except MalformedMessage as error:
             return self.refuse(error.code, error.detail, ref=error.ref)
+
+    def _introduce(self, text: str) -> Sequence[Command]:
+        """Take the message that is to say who the client is."""
+        refused = (Unauthenticated("the first message is no hello with a token"),)
+        try:
+            if not self._is_first or decode(text).get("type") != "hello":
+                return refused
+            return dispatch(text, self, _AUTH)
+        except MalformedMessage:
+            return refused
+
+    def authenticated(self, hello: Hello, may_see: Callable[[str], bool]) -> Sequence[Command]:
+        """Go on with the hello that authenticated."""
+        self._awaits_token = False
+        self._may_see = may_see
+        return self.on_hello(hello)
 
     def rate_limited(self, text: str, *, seconds: float) -> Sequence[Command]:
         """Take one text message that is not to be carried out, since it came too fast (FLW-3).
@@ -201,6 +254,10 @@ class Session:
 
     def on_hello(self, message: Hello) -> Sequence[Command]:
         """Grant what is asked for and offered (NEG-1), if it is the first message (NEG-2)."""
+        if self._awaits_token:
+            if message.auth is None:
+                return (Unauthenticated("the hello has no token"),)
+            return (Authenticate(message.auth.token, message),)
         if self._offer is None:
             return self.on_unknown(message.type, {})
         if not self._is_first:
@@ -221,6 +278,8 @@ class Session:
     def on_subscribe_investigation(self, message: NegotiatedSubscribeInvestigation) -> Sequence[Command]:
         """Subscribe and confirm, again where it was before (SUB-1, SUB-4, SCP-3)."""
         investigation_id = message.investigation_id
+        if not self._may_see(investigation_id):
+            return self.refuse("forbidden", "this investigation may not be seen", ref=message.ref)
         if investigation_id not in self._subscriptions:
             if len(self._subscriptions) >= self._max_subscriptions:
                 detail = f"{self._max_subscriptions} subscriptions are held"

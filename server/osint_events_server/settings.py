@@ -1,13 +1,16 @@
 """Every setting and limit of the server, said once: flags, environment, help and documentation follow."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from osint_events.features import FEATURES, Feature
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -16,7 +19,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from osint_events_server.logs import LogFormat
 from osint_events_server.tokens import MIN_KEY_BYTES
+
+MIN_SECRET_BYTES: Final = 32
+"""Of a secret that tokens are signed with, as RFC 7518, section 3.2, asks for with HS256."""
 
 ENV_PREFIX = "OSINT_EVENTS_"
 
@@ -58,6 +65,27 @@ class Settings(BaseSettings):
         description="Origins that browsers may connect from besides the server's own (SEC-3): "
         "scheme://host[:port], several separated by commas.",
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names of the server itself, without ports, whose own pages may connect (SEC-3), several "
+        "separated by commas. Without any: addresses and localhost where it listens on the loopback "
+        "interface, else any name.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For, -Proto and -Host "
+        "are believed, several separated by commas.",
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="PEM file with the certificate and those between it and the root: serve TLS. It is read "
+        "again on SIGHUP.",
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file with the private key, where it is not in the certificate's."
+    )
+    metrics: bool = Field(default=True, description="Serve GET /metrics, for Prometheus.")
+    log_format: LogFormat = Field("text", description="Log lines for people, or JSON objects for machines.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Least severity that is logged, to standard error."
     )
@@ -73,6 +101,35 @@ class Settings(BaseSettings):
         "Better in the environment or the file, where other users do not see it.",
     )
 
+    auth_secret: str | None = Field(
+        None,
+        repr=False,
+        description="Secret of 32 bytes or more that clients' JSON Web Tokens are signed with (HS256, HS384, "
+        "HS512). Given, authentication is on (SEC-1). Better in the environment or the file, where other "
+        "users do not see it.",
+    )
+    auth_jwks: Path | None = Field(
+        None,
+        description="JWKS file with the public keys that clients' JSON Web Tokens are verified with. Given, "
+        "authentication is on; it is read again on SIGHUP.",
+    )
+    auth_hook: str | None = Field(
+        None,
+        pattern=r"^[^:\s]+:[^:\s]+$",
+        description="MODULE:FACTORY of an authenticator of your own. Given, authentication is on.",
+    )
+    auth_issuer: str | None = Field(None, description="The issuer (`iss`) that a token has to have.")
+    auth_audience: str | None = Field(
+        None,
+        description="The audience (`aud`) that a token has to name; without it a token may name none.",
+    )
+    auth_leeway: float = Field(
+        10, ge=0, description="Time by which the clocks of the issuer and of this server may differ."
+    )
+    auth_timeout: float = Field(
+        10, gt=0, description="Time for the hello that authenticates, where no header did (SEC-1)."
+    )
+
     max_message_bytes: int = Field(
         65536, ge=65536, description="Largest message taken from a client (ROB-4)."
     )
@@ -80,6 +137,15 @@ class Settings(BaseSettings):
     max_ingest_bytes: int = Field(1048576, ge=65536, description="Largest body of a request that publishes.")
     max_ingest_events: int = Field(1000, ge=1, description="Events that one request may publish.")
     max_nesting: int = Field(64, ge=32, le=200, description="Levels of nesting of an event.")
+    max_header_bytes: int = Field(
+        8190, ge=1024, le=65536, description="Longest path, and longest value of a header, of a request."
+    )
+    max_connections: int = Field(20_000, ge=1, description="WebSocket connections in all.")
+    max_connections_per_address: int = Field(
+        20_000,
+        ge=1,
+        description="WebSocket connections from one IP address, or IPv6 network of 64 bits.",
+    )
     max_subscriptions: int = Field(128, ge=128, description="Subscriptions of one connection (SUB-3).")
     max_client_id: int = Field(128, ge=128, description="Characters of a client_id (CONN-1).")
     max_queue_messages: int = Field(1024, ge=1, description="Messages that wait for one connection (ROB-5).")
@@ -105,10 +171,22 @@ class Settings(BaseSettings):
     write_timeout: float = Field(
         10, gt=0, description="Time in which a peer reads nothing of what waits for it, and is ended."
     )
+    request_timeout: float = Field(
+        10, gt=0, description="Time for a request, a handshake's too, to arrive with its body."
+    )
     close_timeout: float = Field(
         5, gt=0, description="Time for the closing handshake, after which the connection is aborted."
     )
+    drain_time: float = Field(
+        0,
+        ge=0,
+        description="Time over which connections are closed with 1012 on SIGTERM, while no new ones are "
+        "taken; 0: all at once, with 1001.",
+    )
     shutdown_timeout: float = Field(5, gt=0, description="Time for all connections to close at the end.")
+    features: Annotated[tuple[Feature, ...], NoDecode] = Field(
+        FEATURES, description="Capabilities that are offered to who says hello (NEG-1), separated by commas."
+    )
     history_events: int = Field(
         1000, ge=1, description="Events kept of one investigation; by the memory store only."
     )
@@ -186,7 +264,9 @@ class Settings(BaseSettings):
             raise ValueError(f"NATS stores up to {_MAX_BATCH} events together")
         return value
 
-    @field_validator("allowed_origins", "token_keys", mode="before")
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "features", "token_keys", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -203,14 +283,57 @@ class Settings(BaseSettings):
             raise ValueError(f"a key has {MIN_KEY_BYTES} bytes at least")  # and is not quoted
         return value
 
+    @field_validator("auth_secret")
+    @classmethod
+    def _check_auth_secret(cls, value: str | None) -> str | None:
+        if value is not None and len(value.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"a secret has {MIN_SECRET_BYTES} bytes at least")  # and is not quoted
+        return value
+
+    @model_validator(mode="after")
+    def _check_one_authenticator(self) -> Self:
+        names = ("auth_secret", "auth_jwks", "auth_hook")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"of {', '.join(map(flag, given))} only one can be used")
+        return self
+
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            scheme, separator, rest = origin.partition("://")
-            if not (scheme and separator and rest) or "/" in rest:
-                raise ValueError(f"{origin!r} is not scheme://host[:port]")
+        return tuple(map(_origin, value))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
+                raise ValueError(f"{host!r} is no host name or address without a port")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{network!r} is no address or network") from error
+        return value
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError(f"{flag('tls_key')} takes {flag('tls_cert')}")
+        return self
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it (RFC 6454, section 6.2): in lower case, without a usual port."""
+    scheme, separator, rest = text.lower().partition("://")
+    if not (scheme and separator and rest) or "/" in rest:
+        raise ValueError(f"{text!r} is not scheme://host[:port]")
+    return f"{scheme}://{rest.removesuffix({'http': ':80', 'https': ':443'}.get(scheme, ':'))}"
 
 
 def load(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
@@ -242,7 +365,7 @@ def load(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
     try:
         return Layered(**flags)
     except ValidationError as error:
-        problems = (_describe(str(item["loc"][0]), item["msg"], flags, config) for item in error.errors())
+        problems = (_describe(item["loc"], item["msg"], flags, config) for item in error.errors())
         raise SettingsError("; ".join(problems)) from error
 
 
@@ -265,7 +388,13 @@ def _check_toml(config: Path) -> None:
         raise SettingsError(f"{config}: no TOML: {error}") from error
 
 
-def _describe(name: str, problem: str, flags: Mapping[str, Any], config: Path | None) -> str:
+def _describe(
+    place: tuple[int | str, ...], problem: str, flags: Mapping[str, Any], config: Path | None
+) -> str:
+    problem = problem.removeprefix("Value error, ")
+    if not place:  # of several settings, which it names
+        return problem
+    name = str(place[0])
     if name in flags:
         where = flag(name)
     elif env(name) in {variable.upper() for variable in os.environ}:
@@ -276,4 +405,4 @@ def _describe(name: str, problem: str, flags: Mapping[str, Any], config: Path | 
         where = f"{config}: {name}"
     if name not in Settings.model_fields:
         problem = "no such setting"
-    return f"{where}: {problem.removeprefix('Value error, ')}"
+    return f"{where}: {problem}"

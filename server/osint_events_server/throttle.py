@@ -6,7 +6,7 @@ lost. One that negotiated to be told is refused instead: `RateLimit.admit` says 
 
 from typing import Final
 
-_ROUNDING: Final = 1e-9  # of a token: what sums of floats may lack
+_ROUNDING: Final = 1e-6  # seconds: what a clock that has run for months, and sums of floats, may lack
 
 
 class RateAbuse(Exception):
@@ -40,9 +40,9 @@ class TokenBucket:
     def try_take(self, now: float) -> float:
         """Take a token and return 0 where there is one; else take none, and return the seconds until then."""
         self._fill(now)
-        lacking = 1 - self._tokens
-        if lacking > _ROUNDING:
-            return lacking / self._rate
+        wait = (1 - self._tokens) / self._rate
+        if wait > _ROUNDING:
+            return wait
         self._tokens -= 1
         return 0.0
 

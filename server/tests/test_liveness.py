@@ -207,7 +207,7 @@ class TestFlow:
             enable_inject=True,
             max_queue_messages=8,
             max_queue_bytes=100_000_000,
-            messages_per_second=20,
+            messages_per_second=1,  # so slowly that a busy machine grants no message more
             burst=5,
         )
 
@@ -244,7 +244,7 @@ class TestFlow:
             assert [answer["ref"] for answer in refused] == ["r4", "r5", "r6", "r7"]
             for answer in refused:
                 assert (answer["code"], answer["temporary"]) == ("rate_limited", True)
-                assert 0 < answer["retry_after_ms"] <= 50
+                assert 0 < answer["retry_after_ms"] <= 1000
             await asyncio.sleep(answer["retry_after_ms"] / 1000)
             await client.subscribe("later")
 
@@ -256,10 +256,10 @@ class TestFlow:
 
     async def test_who_cannot_be_told_is_read_more_slowly_and_loses_nothing(self, dial: Dial) -> None:
         async with dial("replay") as client:
-            for number in range(10):
+            for number in range(6):
                 await client.send("subscribe_investigation", investigation_id=str(number))
-            answers = [await client.receive() for _ in range(10)]
-            assert [answer["investigation_id"] for answer in answers] == [str(number) for number in range(10)]
+            answers = [await client.receive() for _ in range(6)]
+            assert [answer["investigation_id"] for answer in answers] == [str(number) for number in range(6)]
 
 
 class TestBackpressure:

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from osint_events_server.settings import Settings
 
 Inject = Callable[[str, object], Awaitable[int]]
 Dial = Callable[..., AbstractAsyncContextManager[Any]]
@@ -248,3 +249,17 @@ async def test_what_one_client_gets_wrong_costs_others_nothing(dial: Dial, injec
             await bad.send(type_, **fields)
             await inject("x", {"n": number})
             assert (await good.receive())["data"] == {"n": number}
+
+
+class TestFewerFeatures:
+    """A server on which some capabilities are switched off."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(port=0, features=("errors", "heartbeat"))
+
+    async def test_only_those_that_are_on_are_granted(self, dial: Dial) -> None:
+        async with dial() as client:
+            welcome = await client.hello("heartbeat", "replay", "errors")
+            assert welcome["features"] == ["heartbeat", "errors"]
+            assert "seq" not in await client.subscribe("x")

@@ -113,6 +113,30 @@ def test_token_keys_are_split_and_never_shown(monkeypatch: pytest.MonkeyPatch) -
     assert str(wrong.value) == "OSINT_EVENTS_TOKEN_KEYS: a key has 32 bytes at least"
 
 
+def test_a_secret_is_long_enough_and_never_shown() -> None:
+    secret = "s" * 32
+    assert secret not in repr(load({"auth_secret": secret}))
+    with pytest.raises(SettingsError) as wrong:
+        load({"auth_secret": secret[1:]})
+    assert str(wrong.value) == "--auth-secret: a secret has 32 bytes at least"
+
+
+def test_there_is_one_way_to_authenticate() -> None:
+    with pytest.raises(SettingsError) as wrong:
+        load({"auth_secret": "s" * 32, "auth_hook": "a:b"})
+    assert str(wrong.value) == "of --auth-secret, --auth-hook only one can be used"
+
+
+def test_features_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(env("features"), "heartbeat,errors")
+    assert load({}).features == ("heartbeat", "errors")
+    monkeypatch.setenv(env("features"), "")
+    assert load({}).features == ()
+    monkeypatch.setenv(env("features"), "hartbeat")
+    with pytest.raises(SettingsError, match="OSINT_EVENTS_FEATURES: Input should be 'heartbeat'"):
+        load({})
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_says_what_it_is(name: str) -> None:
     field: Any = Settings.model_fields[name]
