@@ -145,6 +145,28 @@ async def test_a_scope_is_read_alone_in_order_and_up_to_the_limit(store: JetStre
     assert await read(store, "x", 17) == await read(store, "x", 5000) == await read(store, "z", 0) == []
 
 
+async def test_all_who_come_with_the_same_position_share_the_events(
+    store: JetStreamStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.append("x", payloads(b"1", b"2"))
+    reads = 0
+    read_once = store._reading._read
+
+    async def counted(*arguments: Any) -> Sequence[Event]:
+        nonlocal reads
+        reads += 1
+        return await read_once(*arguments)
+
+    monkeypatch.setattr(store._reading, "_read", counted)
+    found = await asyncio.gather(*(store.read_after("x", 0, limit=10) for _ in range(100)))
+    assert {tuple(event.seq for event in events) for events in found} == {(1, 2)}
+    # The first one does not wait; what all others share was asked for after they came.
+    assert reads == 2
+    await store.append("x", payloads(b"3"))
+    assert await read(store, "x", 0, limit=10) == [1, 2, 3]
+    assert not store._reading._under_way
+
+
 async def test_what_was_evicted_is_never_left_out_of_a_replay_in_silence(
     open_store: Open, nats: Any, stream: str
 ) -> None:
