@@ -1,5 +1,6 @@
 """The opening handshake of a WebSocket connection, as aiohttp makes it, with what the server asks besides."""
 
+import base64
 import zlib
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -11,6 +12,7 @@ from osint_events_server.ingest import Refused
 from osint_events_server.settings import Settings
 
 _EXTENSIONS = "Sec-WebSocket-Extensions"
+_KEY_BYTES = 16
 
 
 class Response(web.WebSocketResponse):
@@ -73,6 +75,24 @@ def upgrade_required(request: web.Request) -> web.Response | None:
         status=HTTPStatus.UPGRADE_REQUIRED,
         headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
     )
+
+
+def check_key(request: web.Request) -> None:
+    """Refuse a handshake whose key is none (RFC 6455, section 4.2.1).
+
+    aiohttp takes some of them for a fault of the server.
+
+    Raises:
+        Refused: it is no 16 bytes in Base64.
+
+    """
+    try:
+        key = base64.b64decode(request.headers.get("Sec-WebSocket-Key", "").strip(), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        message = f"a Sec-WebSocket-Key is {_KEY_BYTES} bytes in Base64"
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid_message", message)
 
 
 def client_id(request: web.Request, *, max_characters: int) -> str:
