@@ -661,7 +661,7 @@ class Executor:
         if answer.accepted is not True:
             case.refused_payloads += 1
             case.log(self.clock(), "publisher", "*", answer.detail)
-            legal = self.trigger.controls_payload and publishable(step.data)
+            legal = self.trigger.controls_payload and publishable(step.data, step.investigation_id)
             if answer.server_error or (answer.invalid and legal):
                 case.find("refused_event", answer.detail, "publisher", self.clock(), expected=step.data[:400])
         return event

@@ -43,6 +43,11 @@ def _event_validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(contract.bundled("event"))
 
 
-def publishable(data: str) -> bool:
-    """Whether nobody has a reason to refuse a payload: it keeps EVT-2 to EVT-4, and is not large."""
-    return len(data) < _LARGE and _event_validator().is_valid(json.loads(data))
+def publishable(data: str, investigation_id: str) -> bool:
+    """Whether nobody has a reason to refuse a payload: it keeps EVT-2 to EVT-5, and is not large."""
+    if len(data) >= _LARGE:
+        return False
+    payload = json.loads(data)
+    is_kind = isinstance(payload.get("type"), str) and payload["type"] != ""
+    is_mirror = payload.get("investigation_id", investigation_id) == investigation_id
+    return is_kind and is_mirror and _event_validator().is_valid(payload)

@@ -64,6 +64,7 @@ class CannotTest(Exception):
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
 _LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
+_NO_TIME = "the fuzz and stateful phases were left out: the time was over (--max-time)"
 _SMOKE_COPIES = 3
 _FIRST_ANSWER = 10.0
 """Seconds for the very first handshake: nothing is known yet of the server's pace."""
@@ -322,6 +323,9 @@ class Run:
 
     async def _drawn(self) -> None:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
+        if self._time_left() <= 0:
+            self._tally.notes.append(_NO_TIME)  # drawing takes seconds
+            return
         kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback, self._pace.round_trip)
         examples, payloads = self.settings.examples, self._trigger.controls_payload
         offered = self._model.capabilities.offered

@@ -42,6 +42,9 @@ Kind = Literal["fault", "oddity", "correct"]
 CORRECT: Final[Mapping[str, list[str]]] = {"correct": [], "capable": ["--capable"]}
 """The servers without a fault, and how each is asked for: one knows Part 1 only, one speaks all of Part 2."""
 
+_RESTARTED: Final = frozenset({"capable"})
+"""Correct servers that are restarted too, so that what holds after that is judged on a right one (RPL-8)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -143,7 +146,7 @@ def select(
         chosen = set(_dealt(faults)[: max(sample - len(odd) - len(correct), 0)])
         faults = [fault for fault in faults if fault.name in chosen]
     entries = [
-        *(Entry(name, "correct", frozenset()) for name in correct),
+        *(Entry(name, "correct", frozenset(), restart=name in _RESTARTED) for name in correct),
         *(Entry(one.name, "oddity", one.warns, trigger=one.trigger, restart=one.restart) for one in odd),
         *(
             Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback, one.restart)

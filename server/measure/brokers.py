@@ -35,14 +35,14 @@ class NatsServer:
 
     Args:
         directory: for its data, its log and the file in which it says its port.
-        options: of nats-server.
+        options: of nats-server; they count from the next start on.
         port: where it listens, on 127.0.0.1; -1 for a free one.
 
     """
 
     def __init__(self, directory: Path, *options: str, port: int = -1) -> None:
         self._directory = directory
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port
 
@@ -64,7 +64,7 @@ class NatsServer:
         command = [program(), "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._directory)]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own server
-                [*command, "--ports_file_dir", str(self._directory), *self._options], stderr=log
+                [*command, "--ports_file_dir", str(self._directory), *self.options], stderr=log
             )
         if wait:
             self.wait()
@@ -85,6 +85,13 @@ class NatsServer:
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
+
+    def stop(self) -> None:
+        """End it as an operator does."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_START_SECONDS)
+        self._process = None
 
     def kill(self) -> None:
         """End it with SIGKILL, if it runs."""
@@ -109,7 +116,7 @@ def nats_server(*options: str) -> Iterator[NatsServer]:
 @contextmanager
 def nats_cluster(size: int, *more: str) -> Iterator[list[NatsServer]]:
     """Run a cluster with JetStream; its servers are called n0, n1 and so on."""
-    ports, routes = _free_ports(size), _free_ports(size)
+    ports, routes = free_ports(size), free_ports(size)
     with tempfile.TemporaryDirectory() as directory:
         servers = []
         for number, (port, route) in enumerate(zip(ports, routes, strict=True)):
@@ -130,7 +137,7 @@ def nats_cluster(size: int, *more: str) -> Iterator[list[NatsServer]]:
                 server.kill()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that were free just now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:

@@ -3,8 +3,9 @@
 A loss breaks SUB-2 in letter as well as DEL-1. So that a fault can name exactly the clauses that a judge must
 report, one rule decides: the clause that is about the cause.
 
-- Nothing at all arrives on a confirmed subscription, or what comes right after its confirmation is missing:
-  SUB-2. Something arrived and something else is lost later, or for some receivers only: DEL-1.
+- What comes right after a confirmation is missing, and what comes later arrives: SUB-2. Something arrived and
+  something else is lost later, or for some receivers only, or a subscription is never effective: DEL-1,
+  since no later event tells it from any other loss.
 - The message arrives, but changed: EVT-1 (payload), MSG-2 (envelope), MSG-1 (no JSON object in a text frame).
 - A connection that was promised to stay usable and is not: the clause that made the promise (ROB-1, ROB-3,
   CONN-5 ...).

@@ -30,6 +30,14 @@ ABSENCES = frozenset(
         "lost_at_hand_over",
         "no_replay_complete",
         "no_error",
+        "no_position_message",
+        "no_gap",
+        "no_ping",
+        "not_timed_out",
+        "no_normal",
+        "no_pressure",
+        "unanswered",
+        "not_limited",
     }
 )
 """Kinds of finding whose fault is that something never came: no entry of the log stands for it."""

@@ -22,6 +22,8 @@ X = "inv-1"
 GREETED: tuple[Step, ...] = (Connect("a", "client-1"), Hello("a", FEATURES))
 TEXT = '{"type": "hello", "protocol": 99, "features": ["replay", "x"], "y": 1}'
 
+MISSED_BY_B = "last:b"
+
 
 def tried(kind: str, *steps: Step, conn: str = "a") -> dict[str, tuple[Step, ...]]:
     """The steps of each experiment, by the clause that it is about."""
@@ -71,8 +73,8 @@ def test_instead_of_a_switch_one_scope_stays_or_the_other() -> None:
 
 
 def test_what_is_missing_from_a_replay_may_be_a_matter_of_its_scope_alone() -> None:
-    made = tried("not_replayed", Follow("a", X, ("tasks",), token="last:b"))
-    assert made == {"SCP-1": (*GREETED, Follow("a", X, token="last:b"))}
+    made = tried("not_replayed", Follow("a", X, ("tasks",), token=MISSED_BY_B))
+    assert made == {"SCP-1": (*GREETED, Follow("a", X, token=MISSED_BY_B))}
 
 
 def test_what_a_compressed_connection_suffers_is_tried_without_compression() -> None:

@@ -635,3 +635,42 @@ def test_an_id_that_is_added_does_not_confuse_an_event_with_one_that_had_it() ->
     w.deliver(a, '{"n": 1, "investigation_id": "inv-1"}')
     w.overdue()
     assert w.found == []
+
+
+def test_a_broadcast_is_for_all_though_nobody_said_that_there_is_one() -> None:
+    world = World(fallback="any")
+    one, other = world.connect("one"), world.connect("other")
+    world.publish()
+    world.deliver(one)
+    world.overdue()
+    assert world.only.kind == "fallback_lost"
+    assert world.only.conn == other.name
+
+
+def test_a_broadcast_to_nobody_is_no_broadcast() -> None:
+    world = World(fallback="any")
+    world.connect("one")
+    world.publish()
+    world.overdue()
+    assert world.kinds == []
+
+
+def test_who_may_be_ended_need_not_get_a_broadcast() -> None:
+    world = World(fallback="any")
+    one, other = world.connect("one"), world.connect("other")
+    world.publish()
+    world.malformed(other)
+    world.deliver(one)
+    world.overdue()
+    assert world.kinds == []
+
+
+def test_a_broadcast_that_a_subscribe_meets_is_for_some_or_for_all() -> None:
+    world = World(fallback="any")
+    one, other = world.connect("one"), world.connect("other")
+    world.publish()
+    world.ask(other)
+    world.deliver(one)
+    world.confirm(other)
+    world.overdue()
+    assert world.kinds == []

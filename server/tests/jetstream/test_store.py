@@ -1,7 +1,9 @@
 """The shared store against a real NATS server: what it stores, reads and says, and what it refuses."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import nats as nats_client
@@ -45,13 +47,18 @@ def payloads(*data: bytes, scope: Scope = Scope.ALL) -> list[Payload]:
 async def following(follower: Follower, count: int) -> list[Event]:
     """The next events, this many."""
     events: list[Event] = []
-    async with asyncio.timeout(10):
-        while len(events) < count:
-            due = await anext(follower)
-            assert not isinstance(due, Gap), due
-            events += due
+    while len(events) < count:
+        events += await following_some(follower)
     assert len(events) == count
     return events
+
+
+async def following_some(follower: Follower) -> Sequence[Event]:
+    """The next events, one at least."""
+    async with asyncio.timeout(10):
+        due = await anext(follower)
+    assert not isinstance(due, Gap), due
+    return due
 
 
 async def next_gap(follower: Follower) -> Gap:
@@ -308,3 +315,46 @@ async def test_a_stream_that_lost_its_last_events_is_another_epoch(
             await other.head()
         assert (await next_gap(other_follower)).reason == "epoch_changed"
         assert (other.epoch, await other.head()) == (store.epoch, 3)
+
+
+# nats-py leaves a connection that was refused to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_broker_that_refuses_for_a_while_is_used_again_when_it_does_not(
+    stream: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "nats.conf"
+
+    def allow(password: str) -> None:
+        config.write_text(f"jetstream {{}}\nauthorization {{ user: u, password: {password} }}\n")
+
+    async def until(status: type[StoreUnavailable] | None) -> None:
+        """Append until that fails, or until it does not."""
+        found: type[StoreUnavailable] | None
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await store.append("x", payloads(b"{}"))
+                    found = None
+                except StoreUnavailable:
+                    found = StoreUnavailable
+                if found == status:
+                    return
+                await asyncio.sleep(0.05)
+
+    allow("right")
+    with brokers.nats_server("-c", str(config)) as server:
+        options = BrokerOptions((server.url.replace("://", "://u:right@"),), timeout=1)
+        store = await JetStreamStore.open(options, StreamOptions(name=stream))
+        try:
+            follower = store.follow()
+            await store.append("x", payloads(b"1"))
+            assert (await following(follower, 1))[0].data == b"1"
+            allow("other")
+            server.send_signal(signal.SIGHUP)  # who is connected already is put out: nats-py gives up
+            await until(StoreUnavailable)
+            allow("right")
+            server.send_signal(signal.SIGHUP)
+            await until(None)
+            assert (await following_some(follower))[0].data == b"{}"
+        finally:
+            await store.close()

@@ -128,18 +128,19 @@ class Card {
     say(this.#state, stateOf(subscription));
     this.#leave.hidden = subscription === undefined;
     this.#again.hidden = this.#remove.hidden = subscription !== undefined;
-    if (subscription?.last !== this.#drawnPosition) this.#drawPosition(subscription);
+    this.#drawPosition(subscription);
     if (this.#changed) this.#drawBoard();
     this.#changed = false;
   }
 
-  /** @type {number | null | undefined} */
-  #drawnPosition = undefined;
+  #drawnPosition = "";
 
   /** @param {Subscription | undefined} subscription */
   #drawPosition(subscription) {
-    this.#drawnPosition = subscription?.last;
     const { last, epoch, token } = subscription ?? { last: null, epoch: null, token: null };
+    const position = JSON.stringify([last, epoch, token]);
+    if (position === this.#drawnPosition) return;
+    this.#drawnPosition = position;
     const code = (/** @type {string | number | null} */ value) => element("code", "", String(value ?? "none"));
     const pairs = /** @type {[string, Node][]} */ ([
       ["seq", code(last)],
