@@ -34,6 +34,10 @@ class Queue(Protocol):
     def waiting_bytes(self) -> int:
         """How many bytes wait."""
 
+    @property
+    def writes(self) -> int:
+        """How often something was written to the connection so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -156,6 +160,7 @@ class _Node(Collector):
 
     def _counters(self, state: State) -> Iterator[Metric]:
         counts = self._counts
+        writes = counts.writes + sum(queue.writes for queue in state.queues)
         for name, documentation, value in (
             ("connections_accepted", "WebSocket handshakes that were accepted.", counts.accepted),
             ("messages_received", "Text messages of clients.", counts.received_messages),
@@ -163,6 +168,7 @@ class _Node(Collector):
             ("events_followed", "Events that came from the store to be delivered.", counts.followed),
             ("deliveries", "Messages of events that were handed to connections.", state.deliveries),
             ("delivered_bytes", "Bytes of these messages, frame headers included.", state.delivered_bytes),
+            ("writes", "Writes to connections; fewer than deliveries where several left in one.", writes),
             ("replayed_events", "Events that replays held.", counts.replayed),
             ("slow_consumers", "Connections ended since they did not keep up.", _slow(counts)),
         ):

@@ -33,7 +33,8 @@ def test_the_drain_sees_every_event_of_the_reference_server(script: Callable[[st
     phase = processes.Phase("offered", {"rate": 100, "publishers": 2, "warmup": 0, "seconds": 0.3})
     with processes.serving(measures.REFERENCE) as server:
         figures = processes.measured(server, [phase], connections=7)["offered"]
-    assert figures["published"] >= 30
+    assert figures["published"] > 0
+    assert figures["deliveries"] > 0
     assert figures["under_way"] == 0
     assert figures["ended"] == 0
 

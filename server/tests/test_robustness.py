@@ -134,7 +134,6 @@ async def test_a_longer_message_closes_with_1009(server: str, size: int, fragmen
         (b"\x80\x80\0\0\0\0", CloseCode.PROTOCOL_ERROR),  # a continuation of nothing (section 5.4)
         (b"\x09\x80\0\0\0\0", CloseCode.PROTOCOL_ERROR),  # a fragmented ping (section 5.5)
     ],
-    # Not the frames themselves, whose masks are random.
     ids=["no UTF-8", "reserved opcode", "RSV1", "continuation of nothing", "fragmented ping"],
 )
 @pytest.mark.parametrize("behind", [0, 2_000_000])

@@ -55,7 +55,7 @@ async def following(follower: Follower, count: int) -> list[Event]:
 
 async def following_some(follower: Follower) -> Sequence[Event]:
     """The next events, one at least."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         due = await anext(follower)
     assert not isinstance(due, Gap), due
     return due
