@@ -53,6 +53,7 @@ def rules(schema: dict[str, Any]) -> list[Rule]:
         Rule(part["title"], part.get("description", ""))
         for owner in (schema, *schema.get("$defs", {}).values())
         for entry in owner.get("allOf", [])
+        if "anyOf" not in entry.get("if", {})  # the list of the known kinds, which is no rule
         for part in (entry.get("then", {}), entry.get("else", {}), entry)
         if "title" in part
     ]

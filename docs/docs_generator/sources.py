@@ -111,8 +111,9 @@ class Contract:
         return document
 
     def valid(self, schema: str) -> dict[str, Any]:
-        """Give the valid examples of a schema, by what their file name adds to the schema's."""
-        paths = sorted((self.directory / "examples" / "valid").glob(f"{schema}.*json"))
+        """Give the valid examples of a schema, the plain one first, by what their file name adds to it."""
+        found = (self.directory / "examples" / "valid").glob(f"{schema}.*json")
+        paths = sorted(found, key=lambda path: (_variant(path) != "plain", "all fields" in path.name, path))
         return {_variant(path): json.loads(path.read_bytes()) for path in paths}
 
     def invalid(self, schema: str) -> list[Invalid]:

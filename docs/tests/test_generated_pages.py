@@ -114,7 +114,7 @@ def test_a_client_comes_back_after_the_same_codes_as_the_page_says(pages: dict[s
     page = pages["protocol/close-codes.md"]
     for code, comes_back in ((1000, "stops"), (1006, "comes back"), (4002, "comes back"), (4501, "stops")):
         (row,) = [row for row in page.splitlines() if f'id="c{code}"' in row]
-        assert f"| {comes_back} |" in row
+        assert f"| the client {comes_back} |" in row
 
 
 def test_downloads_are_the_files_of_the_contract() -> None:

@@ -43,7 +43,7 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
 
 COMMANDS = sorted(
     {
-        (page, line.partition("  #")[0].strip())
+        (page, line.strip())
         for page, block in blocks("sh")
         for line in block.splitlines()
         if line.split()[:1] and line.split()[0] in TOOLS
@@ -53,7 +53,8 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_each_command_is_one_that_the_tool_takes(page: str, command: str) -> None:
-    words = shlex.split(command.partition(" < ")[0])
+    # Without comments, redirections and the background's sign.
+    words = [word for word in shlex.split(command.partition(" < ")[0], comments=True) if word != "&"]
     tool = TOOLS[words[0]]
     assert isinstance(tool, click.Group)
     name, subcommand, arguments = tool.resolve_command(click.Context(tool), words[1:])
@@ -61,6 +62,13 @@ def test_each_command_is_one_that_the_tool_takes(page: str, command: str) -> Non
     # Parses every flag and value; a wrong one raises.
     subcommand.make_context(name, arguments, parent=click.Context(tool))
     assert page
+
+
+def test_each_sample_is_included_as_the_site_does() -> None:
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.lstrip().startswith("--8"):
+                assert re.fullmatch(r' *--8<-- "[\w./-]+(:\w+)?"', line), f"{page}: {line}"
 
 
 def test_the_commands_of_the_pages_were_found() -> None:
@@ -124,7 +132,7 @@ def test_the_job_of_a_template_judges_the_example_server(script: str, tmp_path: 
     # As it stands, but for the packages, which are here already, and the port, which may not be free.
     here = "\n".join(line for line in script.splitlines() if "pip install" not in line)
     here = here.replace("8000", str(port)).replace("runner/bin/", "")
-    here = here.replace("--report-html", "--only SUB-1 --report-html")
+    here = here.replace("--report-html", "--only SUB-1 --max-time 5 --report-html")
     assert "osint-events-conformance run" in here
     assert "venv" not in here
     (tmp_path / "aiohttp_server.py").write_text((SAMPLES / "backends" / "aiohttp_server.py").read_text())

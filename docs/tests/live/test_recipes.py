@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +31,7 @@ Play = Callable[[str, Relay], AbstractAsyncContextManager[Lines]]
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The TypeScript samples as JavaScript, checked as strictly as the compiler can."""
     # Below the samples, so that their packages are found; each run has its own folder.
     folder = SAMPLES / "build" / tmp_path_factory.getbasetemp().name
@@ -42,7 +43,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["python", *JAVASCRIPT])

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from .chromium import opened
 from .relay import SECONDS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "docs" / "samples"
 DRIVER = Path(__file__).with_name("drive.mjs")
 
@@ -89,20 +90,8 @@ async def page(
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        options = (
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--remote-debugging-port=0", "--disable-background-networking", "--no-first-run",
-            f"--user-data-dir={profile}",
-        )  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            browser, *options, f"http://127.0.0.1:{port}/", stdout=PIPE, stderr=PIPE
-        )
-        output = asyncio.create_task(process.communicate())  # read, lest it waits for a reader
-        try:
+        async with opened(browser, f"http://127.0.0.1:{port}/", profile):
             yield lines
-        finally:
-            process.terminate()
-            await output
     finally:
         await runner.cleanup()
 

@@ -1,0 +1,77 @@
+"""The built site in a browser: nothing is wider than a narrow page, and both colour schemes are used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from check_site import problems
+
+from .chromium import Page, opened
+
+ROOT = Path(__file__).parents[3]
+KINDS = (
+    "index", "backends/index", "backends/options", "clients/index", "clients/recipes", "maintainers/index",
+    "operators/index", "operators/settings", "protocol/close-codes", "protocol/evidence", "protocol/index",
+    "protocol/legacy", "protocol/part-2", "reference/asyncapi", "reference/http", "reference/index",
+    "reference/messages/negotiated_subscription_confirmed",
+)  # fmt: skip
+"""A page of each kind."""
+
+MEASURE = """({
+  overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  background: getComputedStyle(document.body).backgroundColor,
+  drawings: [...document.querySelectorAll("svg.sequence")].map((one) => one.getBoundingClientRect().width),
+  title: document.title,
+})"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as strictly as it is published."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [str(Path(sys.executable).parent / "mkdocs"), "build", "--strict", "--site-dir", str(folder)]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_site_is_built_strictly_and_every_link_leads_somewhere(site: Path) -> None:
+    assert problems(site) == []
+
+
+async def measured(page: Page, address: str, width: int, scheme: str) -> dict[str, Any]:
+    await page.look(width, scheme)
+    await page.go(address)
+    found: dict[str, Any] = await page.evaluate(
+        f"new Promise((done) => document.readyState === 'complete' ? done({MEASURE})"
+        f" : addEventListener('load', () => done({MEASURE})))"
+    )
+    return found
+
+
+@pytest.mark.browser
+async def test_each_kind_of_page_fits_a_narrow_screen(browser: str, site: Path, tmp_path: Path) -> None:
+    async with opened(browser, "about:blank", tmp_path / "profile") as page:
+        for name in KINDS:
+            found = await measured(page, (site / f"{name}.html").as_uri(), 400, "light")
+            assert found["overflow"] <= 0, name
+            assert all(width <= 400 for width in found["drawings"]), name
+            assert "osint-events" in found["title"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+async def test_the_colours_are_those_that_the_reader_prefers(
+    browser: str, site: Path, tmp_path: Path, scheme: str, dark: bool
+) -> None:
+    async with opened(browser, "about:blank", tmp_path / "profile") as page:
+        found = await measured(page, (site / "protocol" / "index.html").as_uri(), 1280, scheme)
+        red = int(found["background"].removeprefix("rgb(").split(",")[0])
+        assert (red < 100) is dark
+        assert len(found["drawings"]) >= 5
