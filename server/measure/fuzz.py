@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import statistics
 import struct
 import sys
@@ -233,7 +234,8 @@ def main(cases: int, seed: int) -> None:
     if latest > quarter + allowed:
         problems.append(f"memory grew by more than {allowed:.0f} MiB")
     if "Traceback" in log:
-        problems.append("the server logged an exception:\n" + log[-3000:])
+        last_lines = Counter(re.findall(r"^(\S+(?:Error|Exception)\b.*)$", log, re.MULTILINE))
+        problems.append(f"the server logged exceptions: {dict(last_lines)}, the last one:\n{log[-3000:]}")
     for problem in problems:
         click.echo(f"FAILED: {problem} (seed {seed})")
     sys.exit(bool(problems))

@@ -90,6 +90,7 @@ class Connections:
         client_id = handshake.client_id(request, max_characters=self._settings.max_client_id)
         if (refusal := handshake.upgrade_required(request)) is not None:
             return refusal
+        handshake.check_key(request)
         access = Access(self._authentication, await self._principal(request))
         if self.are_refused:
             self._counts.refused["draining"] += 1

@@ -75,6 +75,19 @@ def upgrade_required(request: web.Request) -> web.Response | None:
     )
 
 
+def check_key(request: web.Request) -> None:
+    """Refuse a handshake with a key that is not ASCII (RFC 6455, section 4.2.1).
+
+    aiohttp refuses every other key that is none, and takes this for a fault of the server.
+
+    Raises:
+        Refused: it is not ASCII.
+
+    """
+    if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid_message", "a Sec-WebSocket-Key is Base64")
+
+
 def client_id(request: web.Request, *, max_characters: int) -> str:
     """Return the client_id of a request (CONN-1).
 

@@ -70,6 +70,11 @@ def configure(level: str, style: LogFormat) -> None:
 
 
 def _is_own_fault(record: logging.LogRecord) -> bool:
-    """Drop what aiohttp logs, with a traceback and the line in question, of who speaks no HTTP or is gone."""
-    faults_of_others = (HttpProcessingError, ConnectionResetError)
-    return not (record.exc_info and isinstance(record.exc_info[1], faults_of_others))
+    """Drop what aiohttp logs, with a traceback and the line in question, of who speaks no HTTP or is gone.
+
+    Bytes of a header that are no UTF-8 stand in it as lone surrogates, and aiohttp stumbles over some.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, UnicodeEncodeError):
+        return not error.reason.startswith("surrogates")
+    return not isinstance(error, HttpProcessingError | ConnectionResetError)

@@ -74,8 +74,8 @@ class Publishing:
         if principal is not None and not principal.may_publish(investigation_id):
             raise forbidden("this token may not publish to this investigation")
         key = request.headers.get("Idempotency-Key")
-        if key is not None and not 0 < len(key) <= _MAX_IDEMPOTENCY_KEY:
-            message = f"an Idempotency-Key has 1 to {_MAX_IDEMPOTENCY_KEY} characters"
+        if key is not None and not (0 < len(key) <= _MAX_IDEMPOTENCY_KEY and key.isprintable()):
+            message = f"an Idempotency-Key has 1 to {_MAX_IDEMPOTENCY_KEY} printable characters"
             raise Refused(HTTPStatus.BAD_REQUEST, "invalid_message", message)
         body = await self._read(request)
         payloads = self._ingest.events(investigation_id, body, content_type=request.content_type)

@@ -16,7 +16,7 @@ from osint_events_server.auth.configure import configured
 from osint_events_server.auth.hook import HookError
 from osint_events_server.auth.jwt import KeysError
 from osint_events_server.oserrors import reason
-from osint_events_server.settings import Settings
+from osint_events_server.settings import Settings, flag
 from osint_events_server.store import EventStore, StoreUnusable
 from osint_events_server.store.memory import HistoryLimits, MemoryStore
 from osint_events_server.tls import Tls, TlsError
@@ -71,8 +71,12 @@ async def running(
     try:
         authentication, reload_keys = configured(settings)
         tls = Tls(settings.tls_cert, settings.tls_key) if settings.tls_cert is not None else None
-    except (KeysError, HookError, TlsError) as error:
-        raise StartError(str(error)) from error
+    except KeysError as error:
+        raise StartError(f"{flag('auth_jwks')}: {error}") from error
+    except HookError as error:
+        raise StartError(f"{flag('auth_hook')}: {error}") from error
+    except TlsError as error:
+        raise StartError(f"{flag('tls_cert')}: {error}") from error
     reloads = (reload_keys, *(() if tls is None else (tls.reload,)))
     async with AsyncExitStack() as stack:
         if store is None:

@@ -115,7 +115,6 @@ class Settings(BaseSettings):
     )
     auth_hook: str | None = Field(
         None,
-        pattern=r"^[^:\s]+:[^:\s]+$",
         description="MODULE:FACTORY of an authenticator of your own. Given, authentication is on.",
     )
     auth_issuer: str | None = Field(None, description="The issuer (`iss`) that a token has to have.")
@@ -281,6 +280,13 @@ class Settings(BaseSettings):
             )
         if any(len(key.encode()) < MIN_KEY_BYTES for key in value):
             raise ValueError(f"a key has {MIN_KEY_BYTES} bytes at least")  # and is not quoted
+        return value
+
+    @field_validator("auth_hook")
+    @classmethod
+    def _check_hook(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^:\s]+:[^:\s]+", value):
+            raise ValueError(f"{value!r} is not MODULE:FACTORY")
         return value
 
     @field_validator("auth_secret")

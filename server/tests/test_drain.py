@@ -283,3 +283,20 @@ async def test_sighup_reads_keys_again_and_ends_nothing(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
         process.terminate()
         assert await process.wait() == 0
+
+
+async def test_over_tls_a_close_frame_arrives_as_without_it(tmp_path: Path) -> None:
+    """Of a binary message, which the server closes itself, and of a broken frame, which aiohttp does."""
+    path = tmp_path / "server.pem"
+    certificate(path, "x")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(path)
+    async with running(Settings(port=0, tls_cert=path, close_timeout=1)) as url:
+        address = url.removeprefix("https://127.0.0.1")
+        for sent, code in ((b"binary", 1003), (None, 1002)):
+            async with connect(f"wss://localhost{address}/ws/a", ssl=context) as ws:
+                if sent is None:
+                    ws.transport.write(b"\x83\x80\0\0\0\0")  # a reserved opcode (RFC 6455, section 5.2)
+                else:
+                    await ws.send(sent)
+                assert await code_of(ws) == code

@@ -110,7 +110,7 @@ async def test_a_retry_with_an_idempotency_key_is_delivered_once(
         assert [await received(ws), await received(ws)] == [{"n": 1}, {"n": 3}]
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256])
+@pytest.mark.parametrize("key", ["", "x" * 256, "\udcff"])
 async def test_an_idempotency_key_has_1_to_255_characters(
     server: str, http: aiohttp.ClientSession, key: str
 ) -> None:

@@ -176,3 +176,13 @@ async def test_a_body_that_does_not_come_is_408() -> None:
     )
     async with served(request_timeout=0.2) as server:
         assert await status_of(server, head) == HTTPStatus.REQUEST_TIMEOUT
+
+
+@pytest.mark.parametrize("key", [b"", b"x", b"\xfc" * 24, b"dGhlIHNhbXBsZQ==", b"!GhlIHNhbXBsZSBub25jZQ=="])
+async def test_a_handshake_without_a_key_of_16_bytes_is_400(key: bytes) -> None:
+    request = (
+        b"GET /ws/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n" % key
+    )
+    async with served() as server:
+        assert await status_of(server, request) == HTTPStatus.BAD_REQUEST
