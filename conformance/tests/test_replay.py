@@ -183,7 +183,14 @@ def test_a_broken_file_is_one_line_with_the_lines_number(
 
 
 def test_every_step_of_every_check_survives_its_trace(tmp_path: Path) -> None:
-    kit = suite.Kit(random.Random(1), "any")
+    limits = {
+        "max_message_bytes": 65_536,
+        "max_queue_bytes": 1_048_576,
+        "messages_per_second": 100,
+        "burst": 512,
+    }
+    welcome = {"heartbeat": {"interval_ms": 1000, "timeout_ms": 1000}, "limits": limits}
+    kit = suite.Kit(random.Random(1), "any", welcome=welcome)
     steps = [step for check in suite.checks() for made in check.scripts(kit) for step in made.steps]
     kinds = {type(step) for step in steps}
     assert {script.Pieces, script.Together, script.Raw, script.Http, script.Resume} <= kinds

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import multiprocessing
 import os
 import re
 import statistics
@@ -43,12 +44,15 @@ def subject(investigation_id: str) -> str:
 
 @click.command()
 @click.option("--stored", multiple=True, type=click.IntRange(min=_TAIL), help="Events in the stream.")
-@click.option("--only", multiple=True, type=click.Choice(["replays", "idle", "nodes"]), help="This part.")
+@click.option(
+    "--only", multiple=True, type=click.Choice(["replays", "live", "idle", "nodes"]), help="This part."
+)
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
 def main(stored: tuple[int, ...], only: tuple[str, ...], file: Path | None) -> None:
     """Measure."""
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "replays": lambda: asyncio.run(replays(stored or (10_000, 100_000, 1_000_000))),
+        "live": lambda: asyncio.run(live()),
         "idle": lambda: asyncio.run(idle()),
         "nodes": lambda: [asyncio.run(deliveries(count)) for count in (1, 2, 3)],
     }
@@ -161,6 +165,76 @@ async def resumed(node: Node, investigation_id: str, replay_token: str, missed: 
         "replay_complete",
     ), (confirmed, complete)
     return took
+
+
+async def live() -> list[dict[str, Any]]:
+    """Time live events, from before the publish to the subscriber, alone and while others are replayed."""
+    rows = []
+    with nats_server() as broker, running([Node(*shared(broker.url), *FLAGS)]) as (node,):
+        client = await nats.connect(broker.url)
+        replay_token = await token(node, "busy")
+        await fill(client, [subject("busy")] * 1000)
+        await stored_up_to(client, 1000)
+        await client.close()
+        await caught_up(node)
+        for others in (0, 1, 4):
+            replayed = multiprocessing.Value("q", 0)
+            # In processes of their own, so that it is the server's time that is measured.
+            replaying = [
+                multiprocessing.Process(target=_replay_on, args=(node.port, replay_token, replayed))
+                for _ in range(others)
+            ]
+            for process in replaying:
+                process.start()
+            try:
+                while replayed.value < others * 1000:  # noqa: ASYNC110 - another process counts
+                    await asyncio.sleep(0.05)
+                before, began = replayed.value, time.perf_counter()
+                times = sorted(await _live_times(node))
+                rate = (replayed.value - before) / (time.perf_counter() - began)
+            finally:
+                for process in replaying:
+                    process.terminate()
+                    process.join()
+            rows.append(
+                {
+                    "clients that are replayed to": others,
+                    "replayed events/s": f"{round(rate, -2):,.0f}",
+                    "live, median ms": round(statistics.median(times) * 1000, 1),
+                    "live, p99 ms": round(times[len(times) * 99 // 100] * 1000, 1),
+                }
+            )
+    return rows
+
+
+def _replay_on(port: int, replay_token: str, replayed: Any) -> None:
+    """Have 1,000 events replayed again and again, until ended."""
+    node = Node()
+    node.port = port
+
+    async def replay() -> None:
+        while True:
+            await resumed(node, "busy", replay_token, 1000)
+            with replayed:
+                replayed.value += 1000
+
+    asyncio.run(replay())
+
+
+async def _live_times(node: Node) -> list[float]:
+    times = []
+    url = f"http://{node.address}/investigations/live/events"
+    async with connect(f"ws://{node.address}/ws/a") as ws, aiohttp.ClientSession() as http:
+        await ws.send(json.dumps({"type": "subscribe_investigation", "investigation_id": "live"}))
+        await ws.recv()
+        for _ in range(300):
+            began = time.perf_counter()
+            async with http.post(url, json={"type": "note"}) as response:
+                response.raise_for_status()
+            await ws.recv()
+            times.append(time.perf_counter() - began)
+            await asyncio.sleep(0.01)
+    return times
 
 
 async def idle() -> list[dict[str, Any]]:

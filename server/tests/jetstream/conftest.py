@@ -47,7 +47,9 @@ def open_store(nats: Any, stream: str) -> Open:
 
     @asynccontextmanager
     async def opened(**options: Any) -> AsyncIterator[JetStreamStore]:
-        store = await JetStreamStore.open(BrokerOptions((nats.url,)), StreamOptions(name=stream, **options))
+        store = await JetStreamStore.open(
+            BrokerOptions((nats.url,), timeout=30), StreamOptions(name=stream, **options)
+        )
         try:
             yield store
         finally:

@@ -94,7 +94,7 @@ async def test_the_permissions_that_the_documentation_names_are_enough(tmp_path:
     config.write_text(page.partition("```conf\n")[2].partition("```")[0])
     with brokers.nats_server("-c", str(config)) as server:
         url = server.url.replace("://", "://osint:secret@")
-        store = await JetStreamStore.open(BrokerOptions((url,)), StreamOptions())
+        store = await JetStreamStore.open(BrokerOptions((url,), timeout=30), StreamOptions())
         try:
             follower = store.follow()
             events = [Payload(b"x" * 1000, Scope.TASKS)] * 1000
@@ -102,7 +102,7 @@ async def test_the_permissions_that_the_documentation_names_are_enough(tmp_path:
                 asyncio.create_task(store.append("x", events, idempotency_key=str(n))) for n in range(20)
             ]
             received = 0
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while received < 20_000:  # enough for the broker to ask whether there is room
                     due = await anext(follower)
                     assert not isinstance(due, Gap), due

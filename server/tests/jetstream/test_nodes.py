@@ -31,7 +31,7 @@ class Client:
         await self._ws.send(json.dumps({"type": type_, **fields}))
 
     async def receive(self) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return json.loads(await self._ws.recv())
 
     async def ask(self, type_: str, **fields: object) -> Any:
@@ -91,7 +91,7 @@ async def node(nats: Any, stream: str) -> AsyncIterator[Node]:
                 store=f"nats://127.0.0.1:{port or nats.port}",
                 nats_stream=stream,
                 token_keys=(KEY,),
-                **{"nats_timeout": 2, **options},
+                **{"nats_timeout": 15, **options},
             )
             async with running(settings) as url:
                 yield Peer(url, http)
@@ -198,7 +198,7 @@ async def test_a_retry_at_another_node_publishes_once(nodes: tuple[Peer, Peer]) 
 
 async def answered(node: Peer, status: int, number: int) -> None:
     """Publish an event of x again and again, until the answer has this status."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await node.post("x", number))[0] != status:
             pass
 

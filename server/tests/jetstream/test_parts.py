@@ -52,7 +52,7 @@ class Asked:
         return asked
 
 
-async def callers(latest: Latest, count: int) -> list[asyncio.Task[int]]:
+async def callers(latest: Latest[int], count: int) -> list[asyncio.Task[int]]:
     """Let callers begin to wait."""
     tasks = [asyncio.create_task(latest()) for _ in range(count)]
     await asyncio.sleep(0)
@@ -71,11 +71,12 @@ async def test_all_who_come_while_a_question_is_under_way_share_the_next_one() -
 async def test_a_failure_is_everybodys_who_waited_for_it_and_nobody_elses() -> None:
     asked = Asked()
     latest = Latest(asked)
-    await callers(latest, 1)
+    begun = await callers(latest, 1)
     waiting = await callers(latest, 3)
     asked.fails = True
     asked.may_answer.set()
     errors = await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*begun, return_exceptions=True)
     assert [error.retry_after for error in errors if isinstance(error, StoreUnavailable)] == [3] * 3
     asked.fails = False
     assert await latest() == asked.times

@@ -62,7 +62,7 @@ async def following_some(follower: Follower) -> Sequence[Event]:
 
 
 async def next_gap(follower: Follower) -> Gap:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         gap = await anext(follower)
     assert isinstance(gap, Gap), gap
     return gap
@@ -145,6 +145,28 @@ async def test_a_scope_is_read_alone_in_order_and_up_to_the_limit(store: JetStre
     assert await read(store, "x", 17) == await read(store, "x", 5000) == await read(store, "z", 0) == []
 
 
+async def test_all_who_come_with_the_same_position_share_the_events(
+    store: JetStreamStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.append("x", payloads(b"1", b"2"))
+    reads = 0
+    read_once = store._reading._read
+
+    async def counted(*arguments: Any) -> Sequence[Event]:
+        nonlocal reads
+        reads += 1
+        return await read_once(*arguments)
+
+    monkeypatch.setattr(store._reading, "_read", counted)
+    found = await asyncio.gather(*(store.read_after("x", 0, limit=10) for _ in range(100)))
+    assert {tuple(event.seq for event in events) for events in found} == {(1, 2)}
+    # The first one does not wait; what all others share was asked for after they came.
+    assert reads == 2
+    await store.append("x", payloads(b"3"))
+    assert await read(store, "x", 0, limit=10) == [1, 2, 3]
+    assert not store._reading._under_way
+
+
 async def test_what_was_evicted_is_never_left_out_of_a_replay_in_silence(
     open_store: Open, nats: Any, stream: str
 ) -> None:
@@ -164,7 +186,7 @@ async def test_age_evicts_and_what_is_young_enough_is_replayed(open_store: Open)
     async with open_store(seconds=1.0) as store:
         (first,) = await store.append("x", payloads(b"1"))
         assert await read(store, "x", first - 1) == [first]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:  # the broker looks for what is too old when it pleases
                 try:
                     await read(store, "x", first - 1)
@@ -285,9 +307,25 @@ async def test_more_replicas_than_there_are_servers_is_a_clear_error(open_store:
 
 async def test_a_wrong_password_is_a_clear_error() -> None:
     with brokers.nats_server("-js", "--user", "u", "--pass", "right") as server:
-        options = BrokerOptions((server.url.replace("://", "://u:wrong@"),), timeout=1)
+        options = BrokerOptions((server.url.replace("://", "://u:wrong@"),), timeout=3)
         with pytest.raises(StoreUnusable, match="Authorization Violation"):
             await JetStreamStore.open(options, StreamOptions())
+
+
+async def test_where_tls_is_wanted_nothing_is_said_in_the_clear() -> None:
+    said = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.12.0","max_payload":1048576,"headers":true}\r\n')
+        said.extend(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        options = BrokerOptions((f"tls://u:secret@127.0.0.1:{port}",), timeout=2)
+        with pytest.raises(StoreUnusable, match="the server does not ask for TLS"):
+            await JetStreamStore.open(options, StreamOptions())
+    assert not said
 
 
 async def test_events_larger_than_the_broker_takes_are_a_clear_error(nats: Any) -> None:
@@ -330,7 +368,7 @@ async def test_a_broker_that_refuses_for_a_while_is_used_again_when_it_does_not(
     async def until(status: type[StoreUnavailable] | None) -> None:
         """Append until that fails, or until it does not."""
         found: type[StoreUnavailable] | None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await store.append("x", payloads(b"{}"))
@@ -343,7 +381,7 @@ async def test_a_broker_that_refuses_for_a_while_is_used_again_when_it_does_not(
 
     allow("right")
     with brokers.nats_server("-c", str(config)) as server:
-        options = BrokerOptions((server.url.replace("://", "://u:right@"),), timeout=1)
+        options = BrokerOptions((server.url.replace("://", "://u:right@"),), timeout=10)
         store = await JetStreamStore.open(options, StreamOptions(name=stream))
         try:
             follower = store.follow()

@@ -63,6 +63,11 @@ class BrokerOptions:
     ca: Path | None = None
     timeout: float = 5.0
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether to speak TLS or not at all."""
+        return self.ca is not None or any(url.startswith("tls://") for url in self.servers)
+
     def __str__(self) -> str:
         """Name the servers without what is secret."""
         return ", ".join(_without_secrets(url) for url in self.servers)
@@ -71,6 +76,16 @@ class BrokerOptions:
 def _without_secrets(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+class _SecureClient(Client):
+    """nats-py's client, which without this would speak in the clear where it is asked to by the server."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # What it says before it sends its credentials.
+        if not info.get("tls_required") and initial_connection:
+            raise NatsError("the server does not ask for TLS, which --store or --nats-ca demands")
+        await super()._process_info(info, initial_connection)
 
 
 class Broker:
@@ -120,7 +135,7 @@ class Broker:
     async def _open(self) -> None:
         options = self._options
         self._last_error = None
-        self._client = Client()
+        self._client = _SecureClient() if options.is_secure else Client()
         await self._client.connect(
             list(options.servers),
             name=f"osint-events-server: {self._purpose}",
@@ -296,6 +311,8 @@ def _tls(options: BrokerOptions) -> ssl.SSLContext | None:
 
 def _words(error: Exception | None) -> str:
     """Return an error for a person."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted, {error.verify_message}; see --nats-ca"
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return reason(error)
     if error is None or isinstance(error, TimeoutError):

@@ -76,6 +76,8 @@ class Publishing:
         return (seq,)
 
     async def _batch(self, request: "_Request", seconds: float) -> Sequence[int]:
+        if seconds <= 0:  # it has waited for its turn
+            raise NotStored("too much is published at a time", retry_after=RETRY_AFTER)
         batch = {"Nats-Batch-Id": secrets.token_hex(8)}
         *others, last = request.payloads
         for number, payload in enumerate(others, 1):

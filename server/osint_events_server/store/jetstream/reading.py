@@ -14,6 +14,7 @@ from osint_events_server.scope import Scope
 from osint_events_server.store import Event, PositionExpired, StoreUnavailable
 from osint_events_server.store.jetstream import consumers, messages, subjects
 from osint_events_server.store.jetstream.broker import RETRY_AFTER, ApiError, Broker
+from osint_events_server.store.jetstream.latest import Latest
 from osint_events_server.store.jetstream.messages import Control, Numbers
 from osint_events_server.store.jetstream.stream import Stream
 
@@ -28,10 +29,25 @@ class Reading:
         self._broker = broker
         self._stream = stream
         self._turn = asyncio.Semaphore(_AT_A_TIME)
+        self._under_way: dict[tuple[str, int, int, Scope], Latest[Sequence[Event]]] = {}
 
     async def after(self, investigation_id: str, seq: int, *, limit: int, scope: Scope) -> Sequence[Event]:
-        """Return events after a number; see `EventStore.read_after`."""
+        """Return events after a number; see `EventStore.read_after`.
+
+        Those who come with the same position at a time, as all do who lost the same node, share the events.
+        """
+        key = (investigation_id, seq, limit, scope)
         filters = subjects.of_scope(self._stream.name, investigation_id, scope)
+        shared = self._under_way.get(key)
+        if shared is None:
+            shared = self._under_way[key] = Latest(lambda: self._in_turn(filters, seq, limit))
+        try:
+            return await shared()
+        finally:
+            if not shared.waiting:
+                self._under_way.pop(key, None)
+
+    async def _in_turn(self, filters: Sequence[str], seq: int, limit: int) -> Sequence[Event]:
         async with self._turn:
             try:
                 return await self._read(filters, seq, limit)
