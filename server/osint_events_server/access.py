@@ -79,8 +79,9 @@ class Access:
         if self._principal is None or self._principal.expires_at is None:
             return
         left = self._principal.expires_at - time.time()
-        if left <= 0:
-            self._expired()
-            return
         wake = asyncio.get_running_loop().call_later
-        self._timer = wake(min(left, _LOOK_AGAIN), self._watch_expiry)
+        # Never at once: the connection may still be about to begin.
+        if left <= 0:
+            self._timer = wake(0, self._expired)
+        else:
+            self._timer = wake(min(left, _LOOK_AGAIN), self._watch_expiry)

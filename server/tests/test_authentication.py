@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+from osint_events_server.access import Access
 from osint_events_server.auth import Authentication, Authenticator, Principal, Unauthorized
 from osint_events_server.server import running
 from osint_events_server.settings import Settings
@@ -341,3 +342,30 @@ async def test_two_nodes_share_the_rule_not_the_connection() -> None:
             subscribe = {"type": "subscribe_investigation", "investigation_id": "forbidden"}
             await ws.send(json.dumps({**subscribe, "replay_token": replay_token}))
             assert json.loads(await ws.recv())["code"] == "forbidden"
+
+
+async def test_a_token_that_expires_within_the_handshake_ends_the_connection_in_order() -> None:
+    class Passing:
+        expires_at = time.time() - 1
+
+        def may_see(self, investigation_id: str) -> bool:
+            return bool(investigation_id)
+
+        may_publish = may_inject = may_see
+
+    class Accepts:
+        async def authenticate(self, token: str) -> Principal:
+            raise Unauthorized(token)
+
+    began = False
+    expired = asyncio.Event()
+
+    def end() -> None:
+        assert began
+        expired.set()
+
+    access = Access(Authentication(Accepts(), timeout=10), Passing())
+    access.watch(silent=pytest.fail, expired=end)
+    began = True
+    async with asyncio.timeout(10):
+        await expired.wait()
