@@ -207,9 +207,9 @@ async def test_injecting_takes_a_permission_of_its_own(
 
 
 async def test_when_the_token_expires_the_connection_closes_with_4005(dial: Dial) -> None:
-    soon = token(seconds=1, investigations=["allowed"])
+    soon = token(seconds=4, investigations=["allowed"])
     async with dial(additional_headers=bearer(soon)) as header, dial() as hello:
-        await hello.hello("errors", auth={"token": token(seconds=1, investigations=["allowed"])})
+        await hello.hello("errors", auth={"token": token(seconds=4, investigations=["allowed"])})
         await header.subscribe("allowed")
         assert await header.closed() == EXPIRED
         assert await hello.closed() == EXPIRED
