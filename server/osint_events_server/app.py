@@ -146,6 +146,7 @@ class Service:
             position=hub.position,
             deliveries=hub.deliveries,
             delivered_bytes=hub.delivered_bytes,
+            writes=hub.writes,
             is_draining=self._connections.are_refused,
         )
 

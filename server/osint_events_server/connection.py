@@ -146,11 +146,6 @@ class Connection:
         self._is_open = True
 
     @property
-    def writes(self) -> int:
-        """How often something was written to the peer so far."""
-        return self._writer.writes
-
-    @property
     def waiting_messages(self) -> int:
         """How many messages wait for the peer to read."""
         return self._outbox.messages
@@ -181,7 +176,6 @@ class Connection:
             self._liveness.stop()
             self._access.stop()
             self._writer.close()
-            self._counts.writes += self._writer.writes
         if self._ending is not None:
             await self._close(*self._ending)
         elif self._transport.get_write_buffer_size():

@@ -17,7 +17,6 @@ class Counts:
         ignored: messages that were not carried out, by error code.
         published: events that this node stored, by how they came.
         followed: events that came from the store to be delivered.
-        writes: to connections that have ended; an open one counts its own.
         gaps: by reason.
         replays: by status, or by why they failed.
         replayed: events that replays held.
@@ -32,7 +31,6 @@ class Counts:
     ignored: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
     followed: int = 0
-    writes: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     replays: Counter[str] = field(default_factory=Counter)
     replayed: int = 0

@@ -3,7 +3,7 @@
 Receivers are connections, never `client_id`s: two connections may share one (CONN-5, CONN-6).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from osint_events import Gap as GapMessage
@@ -31,6 +31,9 @@ R = TypeVar("R", bound=Receiver)
 _CORE = Form()
 
 
+_Send = Callable[[Sequence[Frames]], None]
+
+
 class _Group(Generic[R]):
     """The subscribers of one investigation that get the same bytes.
 
@@ -44,7 +47,7 @@ class _Group(Generic[R]):
     __slots__ = ("receivers", "told", "told_at")
 
     def __init__(self, told: int, told_at: float) -> None:
-        self.receivers: dict[R, None] = {}
+        self.receivers: dict[R, _Send] = {}
         self.told = told
         self.told_at = told_at
 
@@ -74,7 +77,7 @@ class _Topic(Generic[R]):
         group = self.groups.get(form)
         if group is None:
             group = self.groups[form] = _Group(position, now)
-        group.receivers[receiver] = None
+        group.receivers[receiver] = receiver.send
 
     def leave(self, receiver: R) -> None:
         if self.waiting.pop(receiver, None) is None:
@@ -93,33 +96,14 @@ class _Topic(Generic[R]):
 
 
 class _Share(NamedTuple, Generic[R]):
-    """Frames, and who gets them."""
+    """Frames, and who gets them: receivers, and how each is sent something.
 
-    receivers: Sequence[R]
+    How to send is kept beside the receiver, whose own memory is not looked at then: with a thousand of them,
+    what a delivery costs besides the kernel's part is mostly waiting for memory.
+    """
+
+    receivers: Mapping[R, "_Send"]
     wires: Sequence[bytes]
-
-
-def _send(shares: Sequence[_Share[R]]) -> None:
-    """Send all receivers what they are due, in order, in as few writes as that takes."""
-    if len(shares) == 1:
-        (share,) = shares
-        writes = tuple(frames.join(share.wires))
-        for receiver in share.receivers:
-            receiver.send(writes)
-        return
-    due: dict[R, list[int]] = {}
-    for number, share in enumerate(shares):
-        for receiver in share.receivers:
-            if (numbers := due.get(receiver)) is None:
-                due[receiver] = [number]
-            else:
-                numbers.append(number)
-    joined: dict[tuple[int, ...], tuple[Frames, ...]] = {}
-    for receiver, numbers in due.items():
-        key = tuple(numbers)
-        if (writes := joined.get(key, ())) == ():
-            writes = joined[key] = tuple(frames.join(wire for number in key for wire in shares[number].wires))
-        receiver.send(writes)
 
 
 def _no_token(_investigation_id: str, _seq: int) -> str:
@@ -138,6 +122,7 @@ class Hub(Generic[R]):
     Attributes:
         deliveries: how many events were handed to connections, each counted once per connection.
         delivered_bytes: their bytes, frame headers included.
+        writes: by which they were handed over, each of one or more of them.
 
     """
 
@@ -160,6 +145,7 @@ class Hub(Generic[R]):
         self._may_see: dict[R, Callable[[str], bool]] = {}
         self.deliveries = 0
         self.delivered_bytes = 0
+        self.writes = 0
 
     @property
     def connections(self) -> Collection[R]:
@@ -276,7 +262,35 @@ class Hub(Generic[R]):
             else:
                 shares += self._publish(topic, batch)
         self._position = position
-        _send(shares)
+        if len(shares) == 1:
+            self._send(shares[0])
+        else:
+            self._send_joined(shares)
+
+    def _send(self, share: _Share[R]) -> None:
+        writes = tuple(frames.join(share.wires))
+        for send in share.receivers.values():
+            send(writes)
+        self.writes += len(writes) * len(share.receivers)
+
+    def _send_joined(self, shares: Sequence[_Share[R]]) -> None:
+        """Send each receiver its parts of several shares in as few writes as that takes."""
+        due: dict[R, list[int]] = {}
+        for number, share in enumerate(shares):
+            for receiver in share.receivers:
+                if (numbers := due.get(receiver)) is None:
+                    due[receiver] = [number]
+                else:
+                    numbers.append(number)
+        joined: dict[tuple[int, ...], tuple[Frames, ...]] = {}
+        for receiver, numbers in due.items():
+            key = tuple(numbers)
+            writes = joined.get(key)
+            if writes is None:
+                wires = (wire for number in key for wire in shares[number].wires)
+                writes = joined[key] = tuple(frames.join(wires))
+            receiver.send(writes)
+            self.writes += len(writes)
 
     def _publish(self, topic: _Topic[R], batch: Sequence[Event]) -> Iterator[_Share[R]]:
         made = [topic.follow(event, self._issue) for event in batch]
@@ -286,7 +300,7 @@ class Hub(Generic[R]):
             if not wires:
                 continue
             self._count(wires, len(group.receivers))
-            yield _Share(tuple(group.receivers), wires)
+            yield _Share(group.receivers.copy(), wires)
             if form.sequenced:
                 group.told = batch[-1].seq
                 group.told_at = self._clock()
@@ -306,15 +320,13 @@ class Hub(Generic[R]):
                 self._count(wires, len(receivers))
                 yield _Share(receivers, wires)
 
-    def _those_who_may_see(self, investigation_id: str, receivers: Iterable[R]) -> tuple[R, ...]:
+    def _those_who_may_see(self, investigation_id: str, receivers: Iterable[R]) -> dict[R, _Send]:
         """Return whom a fallback's broadcast may go to (SEC-2)."""
-        if not self._may_see:
-            return tuple(receivers)
-        return tuple(
-            receiver
+        return {
+            receiver: receiver.send
             for receiver in receivers
             if (may_see := self._may_see.get(receiver)) is None or may_see(investigation_id)
-        )
+        }
 
     def _admit(self, topic: _Topic[R], seq: int) -> None:
         """Serve those who waited for the event of this number, or one before it."""

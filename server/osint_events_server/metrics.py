@@ -34,10 +34,6 @@ class Queue(Protocol):
     def waiting_bytes(self) -> int:
         """How many bytes wait."""
 
-    @property
-    def writes(self) -> int:
-        """How often something was written to the connection so far."""
-
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -49,6 +45,7 @@ class State:
         position: the number up to which events were delivered.
         deliveries: messages of events that were handed to connections since the start.
         delivered_bytes: their bytes, frame headers included.
+        writes: by which they were handed over, each of one or more messages.
         is_draining: whether it takes no connections any more.
 
     """
@@ -58,6 +55,7 @@ class State:
     position: int
     deliveries: int
     delivered_bytes: int
+    writes: int
     is_draining: bool
 
 
@@ -160,7 +158,6 @@ class _Node(Collector):
 
     def _counters(self, state: State) -> Iterator[Metric]:
         counts = self._counts
-        writes = counts.writes + sum(queue.writes for queue in state.queues)
         for name, documentation, value in (
             ("connections_accepted", "WebSocket handshakes that were accepted.", counts.accepted),
             ("messages_received", "Text messages of clients.", counts.received_messages),
@@ -168,7 +165,7 @@ class _Node(Collector):
             ("events_followed", "Events that came from the store to be delivered.", counts.followed),
             ("deliveries", "Messages of events that were handed to connections.", state.deliveries),
             ("delivered_bytes", "Bytes of these messages, frame headers included.", state.delivered_bytes),
-            ("writes", "Writes to connections; fewer than deliveries where several left in one.", writes),
+            ("writes", "Writes by which they were; fewer where several left in one.", state.writes),
             ("replayed_events", "Events that replays held.", counts.replayed),
             ("slow_consumers", "Connections ended since they did not keep up.", _slow(counts)),
         ):

@@ -26,9 +26,26 @@ class Writer:
     Attributes:
         heartbeat: is told when something is sent, where there is one.
         tells_pressure: whether the peer is told how full its queue is (FLW-1).
-        writes: how often something was written to the peer.
 
     """
+
+    # There are many, and each is looked at for each event: what is close together is read at once.
+    __slots__ = (
+        "_drain",
+        "_flushing",
+        "_give_up",
+        "_high_water",
+        "_is_direct",
+        "_is_open",
+        "_is_replaying",
+        "_loop",
+        "_outbox",
+        "_socket",
+        "_stall",
+        "_transport",
+        "heartbeat",
+        "tells_pressure",
+    )
 
     def __init__(
         self,
@@ -50,12 +67,31 @@ class Writer:
         self._flushing: asyncio.Task[None] | None = None
         self._is_replaying = False
         self._is_open = True
+        # Nothing waits, and the socket is known.
+        self._is_direct = self._socket >= 0
         self.heartbeat: Heartbeat | None = None
         self.tells_pressure = False
-        self.writes = 0
 
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
+        transport = self._transport
+        if self._is_direct and len(writes) == 1 and not transport.is_closing():
+            # What is taken by most events for most connections: straight to the socket, and little else.
+            # Nearly all of a delivery's processor time is the kernel's, and memory that it displaced.
+            wire = writes[0].wire
+            if not transport.get_write_buffer_size():
+                try:
+                    written = os.write(self._socket, wire)
+                except OSError:  # full, or gone: the transport meets the same, and deals with it
+                    written = 0
+                if written != len(wire):
+                    transport.write(wire[written:])
+                if self.heartbeat is not None:
+                    self.heartbeat.sent_at = self._loop.time()
+                return
+        self._send(writes)
+
+    def _send(self, writes: Sequence[Frames]) -> None:
         transport = self._transport
         if self.heartbeat is not None:
             self.heartbeat.sent_at = self._loop.time()
@@ -63,19 +99,8 @@ class Writer:
             if not self._is_open or transport.is_closing():  # a write may be the first to notice
                 return
             # While nothing is being flushed, nothing waits.
-            if self._flushing is None and (buffered := transport.get_write_buffer_size()) <= self._high_water:
-                wire = frames_.wire
-                self.writes += 1
-                if not buffered and self._socket is not None:
-                    # Straight to the socket: what a transport does besides is for other cases than this one.
-                    try:
-                        written = os.write(self._socket, wire)
-                    except OSError:  # full, or gone: the transport meets the same, and deals with it
-                        written = 0
-                    if written == len(wire):
-                        continue
-                    wire = wire[written:]
-                transport.write(wire)
+            if self._flushing is None and transport.get_write_buffer_size() <= self._high_water:
+                transport.write(frames_.wire)
                 continue
             try:
                 self._outbox.put(frames_)
@@ -116,7 +141,7 @@ class Writer:
             flush: whether what waits is still to be sent, up to the first replay; else it is dropped.
 
         """
-        self._is_open = False
+        self._is_open = self._is_direct = False
         while flush and not self._is_replaying and self._outbox and self._outbox.take_replay() is None:
             self._transport.write(self._outbox.take().wire)
         self._outbox.clear()
@@ -127,6 +152,7 @@ class Writer:
 
     def _flush_soon(self) -> None:
         if self._flushing is None:
+            self._is_direct = False
             self._flushing = self._loop.create_task(self._flush())
 
     async def _flush(self) -> None:
@@ -142,6 +168,7 @@ class Writer:
                     self._tell_pressure()
         finally:
             self._flushing = None
+            self._is_direct = self._is_open and self._socket >= 0
 
     async def _feed(self, replay: Replay) -> None:
         self._is_replaying = True
@@ -161,7 +188,6 @@ class Writer:
 
     def _write(self, write: Frames) -> None:
         if self._is_open and not self._transport.is_closing():
-            self.writes += 1
             self._transport.write(write.wire)
             if self.heartbeat is not None:
                 self.heartbeat.sent_at = self._loop.time()
@@ -200,10 +226,10 @@ class Writer:
                 return False
 
 
-def _descriptor(transport: asyncio.Transport) -> int | None:
-    """Return the socket's file descriptor, where what is written to the transport goes there as it is."""
+def _descriptor(transport: asyncio.Transport) -> int:
+    """Return the socket's file descriptor; -1 where what is written does not go there as it is."""
     socket = transport.get_extra_info("socket")
     if socket is None or transport.get_extra_info("sslcontext") is not None:
-        return None
+        return -1
     descriptor: int = socket.fileno()
     return descriptor

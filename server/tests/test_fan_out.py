@@ -55,10 +55,6 @@ class Connected:
         self.peers: list[Peer] = []
         self._seq = 0
 
-    @property
-    def writes(self) -> int:
-        return sum(writer.writes for writer in self.writers)
-
     async def join(self, stack: ExitStack, *investigation_ids: str) -> None:
         near, far = (stack.enter_context(end) for end in socket.socketpair())
         transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
@@ -98,12 +94,12 @@ async def fixture_connected() -> AsyncIterator[Connected]:
 @contextmanager
 def costs(connected: Connected, figures: dict[str, float]) -> Iterator[None]:
     """Note the writes and the seconds in user mode, each per delivery."""
-    deliveries, writes = connected.hub.deliveries, connected.writes
+    deliveries, writes = connected.hub.deliveries, connected.hub.writes
     user = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     yield
     user = resource.getrusage(resource.RUSAGE_SELF).ru_utime - user
     delivered = connected.hub.deliveries - deliveries
-    figures["writes"] = (connected.writes - writes) / delivered
+    figures["writes"] = (connected.hub.writes - writes) / delivered
     figures["user"] = user / delivered
 
 
