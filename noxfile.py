@@ -106,7 +106,9 @@ def tests(session: nox.Session) -> None:
     install(session, "dev")
     # The zoo's own tests take half the time; what they and those of the site show is the same everywhere.
     left_out = ["node", "browser", *(["docs", "zoo"] if session.python != RUNNING else [])]
-    session.run("pytest", "-m", " and ".join(f"not {name}" for name in left_out), *session.posargs)
+    # Most tests wait more than they work.
+    workers = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+    session.run("pytest", *workers, "-m", " and ".join(f"not {name}" for name in left_out), *session.posargs)
 
 
 @nox.session
