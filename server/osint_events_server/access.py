@@ -19,6 +19,13 @@ class Access:
 
     """
 
+    __slots__ = (
+        "_authentication",
+        "_expired",
+        "_principal",
+        "_timer",
+    )
+
     def __init__(
         self, authentication: Authentication | None = None, principal: Principal | None = None
     ) -> None:

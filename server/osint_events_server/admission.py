@@ -1,8 +1,6 @@
 """How many connections there may be, in all and from one address."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 
 
@@ -34,9 +32,8 @@ class Admission:
         self._count = 0
         self._by_address: Counter[str] = Counter()
 
-    @contextmanager
-    def admitted(self, address: str) -> Iterator[None]:
-        """Count a connection while the context lasts.
+    def enter(self, address: str) -> None:
+        """Count a connection, until it leaves.
 
         Raises:
             TooManyConnections: it is one too many.
@@ -45,21 +42,20 @@ class Admission:
         key = _key(address)
         if self._count >= self._total:
             raise TooManyConnections("the server has as many connections as it takes", reason="limit")
-        if self._by_address[key] >= self._per_address:
-            if not self._by_address[key]:
-                del self._by_address[key]
+        if self._by_address.get(key, 0) >= self._per_address:
             raise TooManyConnections(
                 "this address has as many connections as it may have", reason="address_limit"
             )
         self._count += 1
         self._by_address[key] += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
-            self._by_address[key] -= 1
-            if not self._by_address[key]:
-                del self._by_address[key]
+
+    def leave(self, address: str) -> None:
+        """Count a connection that entered no more."""
+        key = _key(address)
+        self._count -= 1
+        self._by_address[key] -= 1
+        if not self._by_address[key]:
+            del self._by_address[key]
 
 
 def _key(address: str) -> str:

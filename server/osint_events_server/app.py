@@ -68,8 +68,8 @@ class Service:
     def application(self) -> web.Application:
         """Return the routes."""
         # Inclusive or exclusive, as aiohttp's version has it: `Publishing` is exact.
-        app = web.Application(client_max_size=self._settings.max_ingest_bytes + 1, middlewares=[_arrived])
-        app.on_response_prepare.append(handshake.declare_extension)
+        app = web.Application(client_max_size=self._settings.max_ingest_bytes + 1)
+        app.on_response_prepare.extend((handshake.declare_extension, _arrived))
         operation = Operation(self._store, self._metrics, is_draining=lambda: self._connections.are_refused)
         add = app.router.add_route
         add("GET", "/ws/{client_id:[^/]+}", self._guard(self._websocket))
@@ -154,6 +154,7 @@ class Service:
         """Refuse pages of foreign origins (SEC-3), and answer what a handler raises."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
+            arrived(request.transport)  # its body may still be under way
             try:
                 self._check_origin(request)
                 return await handler(request)
@@ -183,10 +184,9 @@ class Service:
         return await self._connections.serve(request, address=self._proxies.peer(request).address)
 
 
-@web.middleware
-async def _arrived(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _arrived(request: web.BaseRequest, _response: web.StreamResponse) -> None:
+    """Take note of requests that no route knows, too."""
     arrived(request.transport)
-    return await handler(request)
 
 
 def _unavailable(message: str, *, retry_after: int) -> web.Response:

@@ -15,10 +15,12 @@ def arriving(protocol: asyncio.Protocol, *, seconds: float) -> asyncio.Protocol:
 
 
 def arrived(transport: asyncio.BaseTransport | None) -> None:
-    """Take note that the first request of a connection is there."""
-    protocol = transport.get_protocol() if transport is not None else None
+    """Take note that the first request of a connection is there; from then on aiohttp has it to itself."""
+    if transport is None:
+        return
+    protocol = transport.get_protocol()
     if isinstance(protocol, _Arriving):
-        protocol.stop()
+        transport.set_protocol(protocol.stop())
 
 
 class _Arriving(asyncio.Protocol):
@@ -27,9 +29,10 @@ class _Arriving(asyncio.Protocol):
         self._seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
 
-    def stop(self) -> None:
+    def stop(self) -> asyncio.Protocol:
         if self._timer is not None:
             self._timer.cancel()
+        return self._protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

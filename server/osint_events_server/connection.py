@@ -82,6 +82,36 @@ class Connection:
 
     """
 
+    __slots__ = (
+        "_access",
+        "_bucket",
+        "_counts",
+        "_ending",
+        "_features",
+        "_hub",
+        "_inbox",
+        "_is_deflated",
+        "_is_lost",
+        "_is_open",
+        "_lingering",
+        "_liveness",
+        "_log",
+        "_loop",
+        "_outbox",
+        "_pings",
+        "_positions",
+        "_rate_limit",
+        "_reading",
+        "_replayer",
+        "_session",
+        "_settings",
+        "_store",
+        "_transport",
+        "_writer",
+        "_ws",
+        "send",
+    )
+
     def __init__(
         self,
         log: Log,

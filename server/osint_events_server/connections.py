@@ -96,11 +96,14 @@ class Connections:
             self._counts.refused["draining"] += 1
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "the server stops")
         try:
-            with self._admission.admitted(address):
-                return await self._serve(request, client_id, access)
+            self._admission.enter(address)
         except TooManyConnections as error:
             self._counts.refused[error.reason] += 1
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error)) from None
+        try:
+            return await self._serve(request, client_id, access)
+        finally:
+            self._admission.leave(address)
 
     async def _serve(self, request: web.Request, client_id: str, access: Access) -> web.StreamResponse:
         ws = handshake.Response.to(request, self._settings)

@@ -35,6 +35,17 @@ class Inbox:
 
     """
 
+    __slots__ = (
+        "_bucket",
+        "_carry_out",
+        "_clock",
+        "_max_size",
+        "_room",
+        "_size",
+        "_waiting",
+        "_worker",
+    )
+
     def __init__(
         self,
         bucket: TokenBucket,

@@ -19,6 +19,17 @@ class Liveness:
 
     """
 
+    __slots__ = (
+        "_asks_senders",
+        "_counts",
+        "_give_up",
+        "_interval",
+        "_loop",
+        "_ping",
+        "_timer",
+        "heartbeat",
+    )
+
     def __init__(
         self,
         *,
@@ -75,6 +86,11 @@ class Liveness:
 
 class _Watched(asyncio.Protocol):
     """A protocol that passes everything on to another, and says when something came."""
+
+    __slots__ = (
+        "_liveness",
+        "_protocol",
+    )
 
     def __init__(self, protocol: asyncio.Protocol, liveness: Liveness) -> None:
         self._protocol = protocol

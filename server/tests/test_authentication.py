@@ -26,7 +26,7 @@ EVERYTHING: dict[str, Any] = {"investigation_patterns": ["*"], "permissions": ["
 JSON = {"Content-Type": "application/json"}
 
 
-def token(*, seconds: float = 60, secret: str = SECRET, **claims: Any) -> str:
+def token(*, seconds: float = 3600, secret: str = SECRET, **claims: Any) -> str:
     return jwt.encode({"exp": time.time() + seconds, **claims}, secret, algorithm="HS256")
 
 
@@ -74,7 +74,7 @@ async def silence(client: Any) -> None:
         f"Bearer {token(investigations='allowed')}",
         f"Bearer {token(permissions=[1])}",
         f"Bearer {jwt.encode({'investigations': []}, SECRET)}",  # no exp
-        f"Bearer {jwt.encode({'exp': time.time() + 60}, '', algorithm='none')}",
+        f"Bearer {jwt.encode({'exp': time.time() + 3600}, '', algorithm='none')}",
     ],
     ids=range(12),  # tokens differ from run to run
 )

@@ -62,15 +62,19 @@ async def test_one_connection_too_many_is_refused_with_503_until_another_ends(na
 
 def test_addresses_are_counted_apart_and_networks_of_ipv6_together() -> None:
     admission = Admission(total=4, per_address=1)
-    with admission.admitted("192.0.2.1"), admission.admitted("192.0.2.2"), admission.admitted("2001:db8::1"):
-        for address in ("192.0.2.1", "2001:db8::2"):
-            with pytest.raises(TooManyConnections) as refused, admission.admitted(address):
-                pytest.fail("admitted")
-            assert refused.value.reason == "address_limit"
-        with admission.admitted("2001:db8:0:1::1"):
-            with pytest.raises(TooManyConnections) as refused, admission.admitted("192.0.2.9"):
-                pytest.fail("admitted")
-            assert refused.value.reason == "limit"
+    entered = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1"]
+    for address in entered[:3]:
+        admission.enter(address)
+    for address in ("192.0.2.1", "2001:db8::2"):
+        with pytest.raises(TooManyConnections) as refused:
+            admission.enter(address)
+        assert refused.value.reason == "address_limit"
+    admission.enter(entered[3])
+    with pytest.raises(TooManyConnections) as refused:
+        admission.enter("192.0.2.9")
+    assert refused.value.reason == "limit"
+    for address in entered:
+        admission.leave(address)
     assert not admission._by_address
 
 

@@ -27,7 +27,7 @@ class Hook:
 
 def token(**claims: Any) -> str:
     everything = {"investigation_patterns": ["planted-*"], "permissions": ["publish", "inject"]}
-    return jwt.encode({"exp": time.time() + 60, **everything, **claims}, SECRET)
+    return jwt.encode({"exp": time.time() + 3600, **everything, **claims}, SECRET)
 
 
 async def misuse(server: str, good: str) -> None:
