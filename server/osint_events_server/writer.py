@@ -67,7 +67,7 @@ class Writer:
         self._flushing: asyncio.Task[None] | None = None
         self._is_replaying = False
         self._is_open = True
-        # Nothing waits, and the socket is known.
+        # Open, nothing being flushed, and the socket known: kept, since it is asked for each event.
         self._is_direct = self._socket >= 0
         self.heartbeat: Heartbeat | None = None
         self.tells_pressure = False
@@ -77,7 +77,7 @@ class Writer:
         transport = self._transport
         if self._is_direct and len(writes) == 1 and not transport.is_closing():
             # What is taken by most events for most connections: straight to the socket, and little else.
-            # Nearly all of a delivery's processor time is the kernel's, and memory that it displaced.
+            # (What is not the kernel's is mostly memory that it displaced: docs/performance.md.)
             wire = writes[0].wire
             if not transport.get_write_buffer_size():
                 try:
