@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -57,7 +58,8 @@ def language(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def play(request: pytest.FixtureRequest, language: str) -> Play:
     """Run a sample in a language, by way of a relay."""
-    tab = request.getfixturevalue("tab") if language == "browser" else None  # here, where no loop runs yet
+    # Here, where no loop runs yet.
+    tab: Any = request.getfixturevalue("tab") if language == "browser" else None
 
     def started(sample: str, way: Relay) -> AbstractAsyncContextManager[Lines]:
         match language:
