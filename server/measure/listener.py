@@ -69,7 +69,8 @@ class Listener:
             async with self._judged(), self._connection() as ws:
                 await self._wander(ws, stop)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._random.uniform(*AWAY_SECONDS))
+                async with asyncio.timeout(self._random.uniform(*AWAY_SECONDS)):
+                    await stop.wait()
 
     async def catch_up(self, heads: Mapping[tuple[str, str], int]) -> None:
         """Listen once more until all up to `heads`, by investigation and scope, is there."""

@@ -162,7 +162,8 @@ class Publisher:
         number = 0
         while not stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), chance.uniform(*self.traffic.pause))
+                async with asyncio.timeout(chance.uniform(*self.traffic.pause)):
+                    await stop.wait()
             events = []
             for kind in chance.choices(list(KINDS), k=chance.choice((1,) * 20 + (12,))):
                 number += 1
