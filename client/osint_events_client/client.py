@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import re
 import ssl as tls
@@ -31,6 +32,7 @@ _NAME: Final = "osint-events-client"
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 2.0
 _WRITE_TIMEOUT: Final = 10.0
+_NOT_FOUND: Final = 404
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 
@@ -373,4 +375,8 @@ def _is_final(error: Exception) -> bool:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, tls.SSLError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno)  # asyncio's own words name the call that failed
+    if isinstance(error, websockets.InvalidStatus) and error.response.status_code == _NOT_FOUND:
+        return f"{error}: is its path right, for instance /ws?"
     return " ".join(str(error).split()) or type(error).__name__
