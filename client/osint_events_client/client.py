@@ -375,8 +375,9 @@ def _is_final(error: Exception) -> bool:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, tls.SSLError) and (error.errno or 0) > 0:
-        return os.strerror(error.errno)  # asyncio's own words name the call that failed
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, tls.SSLError) else None
+    if number is not None and number > 0:
+        return os.strerror(number)  # asyncio's own words name the call that failed
     if isinstance(error, websockets.InvalidStatus) and error.response.status_code == _NOT_FOUND:
         return f"{error}: is its path right, for instance /ws?"
     return " ".join(str(error).split()) or type(error).__name__
