@@ -375,9 +375,9 @@ def _is_final(error: Exception) -> bool:
 
 
 def _said(error: Exception) -> str:
-    number = error.errno if isinstance(error, OSError) and not isinstance(error, tls.SSLError) else None
-    if number is not None and number > 0:
-        return os.strerror(number)  # asyncio's own words name the call that failed
+    if isinstance(error, OSError) and not isinstance(error, tls.SSLError) and error.errno is not None:
+        # asyncio's own words name the call that failed; those of the resolver, below 0, are for people.
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
     if isinstance(error, websockets.InvalidStatus) and error.response.status_code == _NOT_FOUND:
         return f"{error}: is its path right, for instance /ws?"
     return " ".join(str(error).split()) or type(error).__name__

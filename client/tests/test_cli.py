@@ -118,7 +118,11 @@ async def test_an_end_that_does_not_pass_is_one_line(serving: Serving) -> None:
         await server.subscribed("X")
         await server.close(4501, "who are you")
         status, out, err = await ended(listening)
-    assert (status, out, err) == (1, "", "Error: the connection ended with 4501, who are you\n")
+    assert (status, out, err) == (
+        1,
+        "",
+        "Error: the connection ended with 4501, who are you; --token says who you are\n",
+    )
 
 
 async def test_a_normal_end_is_a_success(serving: Serving) -> None:
