@@ -6,8 +6,9 @@ Hub, writers and sockets are real; who reads, reads at the end or beside.
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from weakref import WeakValueDictionary
 
 import pytest
 from osint_events_server import frames
@@ -15,7 +16,9 @@ from osint_events_server.frames import Frames
 from osint_events_server.hub import Hub
 from osint_events_server.outbox import Outbox
 from osint_events_server.scope import Scope
+from osint_events_server.sockets import Sockets
 from osint_events_server.store import Event
+from osint_events_server.watched import watch
 from osint_events_server.writer import Writer
 
 RECEIVERS = 200
@@ -50,7 +53,8 @@ class Connected:
     """A hub, and receivers with sockets of their own."""
 
     def __init__(self) -> None:
-        self.hub: Hub[Writer] = Hub(fallback=False)
+        self.sockets = Sockets()
+        self.hub: Hub[Writer] = Hub(self.sockets.send, fallback=False)
         self.writers: list[Writer] = []
         self.peers: list[Peer] = []
         self._seq = 0
@@ -64,7 +68,9 @@ class Connected:
         async def drain() -> None:
             raise NotImplementedError("no peer here is full")
 
-        writer = Writer(transport, outbox, drain=drain, stall=10, give_up=pytest.fail)
+        writer = Writer(transport, outbox, self.sockets, drain=drain, stall=10, give_up=pytest.fail)
+        watch(transport, writer)
+        writer.open()
         self.hub.connect(writer)
         for investigation_id in investigation_ids:
             self.hub.subscribe(writer, investigation_id)
@@ -146,18 +152,25 @@ async def test_so_do_events_of_several_investigations() -> None:
         await asyncio.sleep(0)
 
 
+_recorders: WeakValueDictionary[int, "Recorder"] = WeakValueDictionary()
+
+
 class Recorder:
     """A receiver that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.writes: list[Frames] = []
+        self.number = id(self)
+        _recorders[self.number] = self
 
-    def send(self, writes: Sequence[Frames]) -> None:
-        self.writes += writes
+
+def send(numbers: Iterable[int], writes: Sequence[Frames]) -> None:
+    for number in numbers:
+        _recorders[number].writes += writes
 
 
 def test_those_who_are_due_the_same_share_the_joined_bytes() -> None:
-    hub: Hub[Recorder] = Hub(fallback=True)
+    hub: Hub[Recorder] = Hub(send, fallback=True)
     both, as_well, one = Recorder(), Recorder(), Recorder()
     for receiver in (both, as_well, one):
         hub.connect(receiver)

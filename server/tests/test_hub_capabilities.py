@@ -1,8 +1,9 @@
 """Who receives what in which form, without a socket: replay, scopes, NEG-5, RPL-2, RPL-6 to RPL-9, CMP-3."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 from hypothesis import given
@@ -27,14 +28,16 @@ class Clock:
         return self.now
 
 
+_recorders: WeakValueDictionary[int, "Recorder"] = WeakValueDictionary()
+
+
 class Recorder:
     """A receiver that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.writes: list[Frames] = []
-
-    def send(self, writes: Sequence[Frames]) -> None:
-        self.writes += writes
+        self.number = id(self)
+        _recorders[self.number] = self
 
     def take(self) -> list[Any]:
         """The messages since the last call; none is compressed."""
@@ -47,6 +50,11 @@ class Recorder:
 
     def seqs(self) -> list[int]:
         return [message["seq"] for message in self.take()]
+
+
+def send(numbers: Iterable[int], writes: Sequence[Frames]) -> None:
+    for number in numbers:
+        _recorders[number].writes += writes
 
 
 def event(seq: int, scope: Scope = Scope.ALL, *, of: str = "x") -> Event:
@@ -64,7 +72,7 @@ def fixture_hub(clock: Clock) -> Hub[Recorder]:
 
 
 def make_hub(clock: Clock, *, position: int = 0, fallback: bool = False) -> Hub[Recorder]:
-    return Hub(fallback=fallback, position=position, issue=lambda of, seq: f"{of}.{seq}", clock=clock)
+    return Hub(send, fallback=fallback, position=position, issue=lambda of, seq: f"{of}.{seq}", clock=clock)
 
 
 def connected(hub: Hub[Recorder], form: Form | None = None, *, of: str = "x", after: int = 0) -> Recorder:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from osint_events_server.frames import Frames
 from osint_events_server.outbox import Outbox, Replay
+from osint_events_server.sockets import Sockets
+from osint_events_server.watched import watch
 from osint_events_server.writer import Writer
 
 
@@ -51,6 +53,7 @@ class Peer:
         self.writer = Writer(
             self.transport,
             Outbox(max_messages=max_messages, max_bytes=1000),
+            Sockets(),
             drain=self.transport.drain,
             stall=stall,
             give_up=self._give_up,
@@ -207,16 +210,20 @@ async def test_what_a_socket_takes_in_part_arrives_whole_and_in_order() -> None:
     with far:
         far.setblocking(False)
         given_up: list[str] = []
+        sockets = Sockets()
         writer = Writer(
             transport,
             Outbox(max_messages=100, max_bytes=10_000_000),
+            sockets,
             drain=never,
             stall=10,
             give_up=given_up.append,
         )
+        watch(transport, writer)
+        writer.open()
         sizes = [1, 300_000, 2, 500_000, 3]  # more than the buffers of a socket hold at once
         for number, size in enumerate(sizes):
-            writer.send((frames(b"%d" % number * size),))
+            sockets.send([writer.number], (frames(b"%d" % number * size),))
         expected = b"".join(b"%d" % number * size for number, size in enumerate(sizes))
         waiting = writer._outbox.bytes
         assert 0 < waiting < len(expected)
@@ -237,15 +244,20 @@ async def test_what_a_socket_takes_in_part_arrives_whole_and_in_order() -> None:
 async def test_a_peer_that_is_gone_harms_nobody() -> None:
     near, far = socket.socketpair()
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
+    sockets = Sockets()
     writer = Writer(
         transport,
         Outbox(max_messages=4, max_bytes=1000),
+        sockets,
         drain=never,
         stall=10,
         give_up=pytest.fail,
     )
+    watch(transport, writer)
+    writer.open()
     far.close()
     for _ in range(10):
-        writer.send((frames(b"x"), frames(b"y")))
+        sockets.send([writer.number], (frames(b"x"),))
+        sockets.send([writer.number], (frames(b"x"), frames(b"y")))
     assert transport.is_closing()
     await asyncio.sleep(0)
