@@ -119,7 +119,8 @@ class Writer:
 
     def send_rest(self, wire: bytes) -> None:
         """Write what the socket did not take of a frame now, and before anything else."""
-        self._transport.write(wire)
+        if not self._transport.is_closing():
+            self._transport.write(wire)
 
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""

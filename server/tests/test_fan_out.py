@@ -49,13 +49,20 @@ class Peer:
             read += part
 
 
+class Watcher(Writer):
+    """A writer that watches its transport itself."""
+
+    def received(self, size: int) -> None:
+        raise NotImplementedError("no peer here sends anything")
+
+
 class Connected:
     """A hub, and receivers with sockets of their own."""
 
     def __init__(self) -> None:
         self.sockets = Sockets()
-        self.hub: Hub[Writer] = Hub(self.sockets.send, fallback=False)
-        self.writers: list[Writer] = []
+        self.hub: Hub[Watcher] = Hub(self.sockets.send, fallback=False)
+        self.writers: list[Watcher] = []
         self.peers: list[Peer] = []
         self._seq = 0
 
@@ -68,7 +75,7 @@ class Connected:
         async def drain() -> None:
             raise NotImplementedError("no peer here is full")
 
-        writer = Writer(transport, outbox, self.sockets, drain=drain, stall=10, give_up=pytest.fail)
+        writer = Watcher(transport, outbox, self.sockets, drain=drain, stall=10, give_up=pytest.fail)
         watch(transport, writer)
         writer.open()
         self.hub.connect(writer)
