@@ -117,7 +117,6 @@ class Connections:
             task = asyncio.current_task()
             assert task is not None
             self._serving[connection] = task
-            del task
             await connection.serve()
         finally:
             if connection is not None:

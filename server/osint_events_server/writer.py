@@ -265,4 +265,4 @@ def _descriptor(transport: asyncio.Transport) -> int | None:
     if socket is None or transport.get_extra_info("sslcontext") is not None:
         return None
     descriptor: int = socket.fileno()
-    return descriptor
+    return descriptor if descriptor >= 0 else None
