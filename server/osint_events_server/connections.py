@@ -107,9 +107,9 @@ class Connections:
         except TooManyConnections as error:
             self._counts.refused[error.reason] += 1
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error)) from None
-        ws = handshake.Response.to(request, self._settings)
         connection = None
         try:
+            ws = handshake.Response.to(request, self._settings)
             connection = await self._open(request, ws, client_id, access)
             if connection is None:
                 return ws if ws.prepared else web.Response(status=HTTPStatus.BAD_REQUEST)
