@@ -25,8 +25,8 @@ RECEIVERS = 200
 ROUNDS = 4  # of 100 events: what a socket holds unread
 TEXT = b'{"type":"task_started","task_id":"t-1","message":"%b"}' % (b"x" * 200)
 
-# About four times what was measured, so that what fails is a change for the worse and not a busy machine.
-MAX_USER_SECONDS = 8e-6
+# About six times what was measured, so that what fails is a change for the worse and not a busy machine.
+MAX_USER_SECONDS = 4e-6
 
 
 class Peer:
@@ -137,7 +137,7 @@ async def test_events_that_are_due_together_leave_in_one_write(connected: Connec
             connected.deliver(*["x"] * 100)
     assert {peer.read() for peer in connected.peers} == {update("x") * 100 * ROUNDS}
     assert figures["writes"] == 1 / 100
-    assert figures["user"] < MAX_USER_SECONDS / 10
+    assert figures["user"] < MAX_USER_SECONDS / 5
 
 
 async def test_so_do_events_of_several_investigations() -> None:
@@ -154,7 +154,7 @@ async def test_so_do_events_of_several_investigations() -> None:
         expected = b"".join(update(name) * 2 for name in names) * ROUNDS
         assert {peer.read() for peer in connected.peers} == {expected}
         assert figures["writes"] == 1 / 100
-        assert figures["user"] < MAX_USER_SECONDS / 10
+        assert figures["user"] < MAX_USER_SECONDS / 5
         stack.close()
         await asyncio.sleep(0)
 
