@@ -525,9 +525,13 @@ class Capabilities:
             case.find("wrong_error", text, peer.name, at)
         if code == "rate_limited":
             flow.limited(peer, talk, message, at)
-        if any(one.ref == ref for one in talk.requests if ref is not None):
+        request = next((one for one in talk.requests if ref is not None and one.ref == ref), None)
+        if request is None and code == "rate_limited" and ref is None:
+            # Of a flood all are alike: which one was refused is not what FLW-3 asks for.
+            request = next((one for one in talk.requests if one.debt and one.debt.kind == "unanswered"), None)
+        if request is not None:
             if code in REFUSALS:
-                self._refused(peer, talk, ref)
+                self._refused(peer, talk, request)
             return  # else the answer stays owed: the message was right
         mistake = next((one for one in talk.mistakes if one.ref == ref), None)
         mistake = mistake or next((one for one in talk.mistakes if code in one.codes), None)
@@ -542,9 +546,8 @@ class Capabilities:
             text = f"error {code}, where {' or '.join(mistake.codes)} is what is wrong"
             case.find("wrong_error", text, peer.name, at)
 
-    def _refused(self, peer: Peer, talk: Talk, ref: object) -> None:
+    def _refused(self, peer: Peer, talk: Talk, request: Request) -> None:
         """A request that was refused is owed no answer any more."""
-        request = next(one for one in talk.requests if one.ref == ref)
         id_ = request.investigation_id
         if request.kind == "subscribe" and (subscription := peer.subscriptions.get(id_)) is not None:
             same = [one for one in talk.requests if (one.kind, one.investigation_id) == ("subscribe", id_)]

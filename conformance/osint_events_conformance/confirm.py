@@ -165,6 +165,8 @@ def _worst(kinds: list[str]) -> list[str]:  # one rule after the other
         kinds = [kind for kind in kinds if kind not in _BY_NUMBERS | _PRIMARY | _FOLLOWING]
     if "wrong_token" in kinds:  # a replay that there should not be
         kinds = [kind for kind in kinds if kind == "wrong_token" or kind not in _BY_NUMBERS]
+    if "answered_in_replay" in kinds:  # and so broke it off
+        kinds = [kind for kind in kinds if kind not in _BY_NUMBERS]
     if "confirmed_bad_scope" in kinds:  # whose events come to who is not subscribed
         kinds = [kind for kind in kinds if kind not in {"broadcast_after_hello", "wrong_prev"}]
     if not _MISSING.isdisjoint(kinds):

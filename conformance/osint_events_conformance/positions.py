@@ -247,12 +247,13 @@ class Positions:
         """Judge an update that a client drops, since its number is not new (RPL-2)."""
         case, last = peer.case, position.last
         subscription = peer.subscriptions.get(event.investigation.id) if event is not None else None
-        if subscription is not None and subscription.switched and position.updated is None:
+        place = position.replay or position.handed_over
+        live = place is None and position.updated is None
+        if live and subscription is not None and subscription.switched:
             text = f"a switch of the scope was followed by seq {seq}, which is not beyond {last}"
             case.find("duplicate", text, peer.name, at, clause="SCP-3")
             return True
         text = f"seq {seq} comes after {last}"
-        place = position.replay or position.handed_over
         if position.replay is not None and seq <= position.replay.after:
             case.find("wrong_replay", f"seq {seq} is replayed after {position.replay.after}", peer.name, at)
         elif place is not None and event is not None and seq > place.after:

@@ -87,7 +87,8 @@ class ObeysScopeWithoutScopes(CapableServer):
 
     def scope_of(self, session: Session, message: dict[str, Any]) -> list[str]:
         """Read the field where it is."""
-        del session
+        if "scopes" in session.features:
+            return super().scope_of(session, message)
         scope = message.get("scope")
         return scope if scope in (["tasks"], ["summary"]) else ["all"]
 
