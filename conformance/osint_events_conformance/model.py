@@ -188,10 +188,7 @@ class Model:
         self.seen_types[type_] += 1
         if self._is_not_for(peer, text):
             return
-        core = type_ in {"subscription_confirmed", "investigation_update"}
-        if not core and (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
-            if type_ == "welcome" and peer.greeted_late and self._problem(message, True) is None:
-                case.find("second_welcome", "a late hello was welcomed", peer.name, text.at, got=got)
+        if self._is_dialect(peer, text):
             return
         case.cases["MSG-2"] += 1
         problem = self._problem(message, peer.talk is not None)
@@ -290,6 +287,17 @@ class Model:
                     case.cases["DEL-2"] += others
 
     # Inside
+
+    def _is_dialect(self, peer: Peer, text: Text) -> bool:
+        """Whether a message is none of Part 1, and nothing was negotiated: its type means nothing then."""
+        type_ = text.value["type"]
+        core = type_ in {"subscription_confirmed", "investigation_update"}
+        if core or not (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
+            return False
+        if type_ == "welcome" and peer.greeted_late and self._problem(text.message, True) is None:
+            got = text.raw[:KEPT_TEXT]
+            peer.case.find("second_welcome", "a late hello was welcomed", peer.name, text.at, got=got)
+        return True
 
     def _is_not_for(self, peer: Peer, text: Text) -> bool:
         """Judge what a connection may not be sent at all (SEC-1, SEC-2), and say whether this is it."""

@@ -54,6 +54,17 @@ def judge_end(peer: Peer, at: float) -> None:
     close = peer.link.close_received
     if peer.turned_away or (close is not None and close.code == TIMED_OUT):
         return
+    how = "TCP was dropped" if close is None else f"it was closed with {close.code}"
+    told = f"a connection without a token had no chance to say hello with one: {how}"
+    peer.case.find("stranger_ended", told, peer.name, at)
+
+
+def judge_turned_away(peer: Peer, step: TurnedAway, at: float) -> None:
+    """Judge what became of a stranger that said something else than a hello with a good token."""
+    peer.case.cases["SEC-1"] += 1
+    close = peer.link.close_received
+    if peer.gone and close is not None and close.code == step.code:
+        return
     how = f"with {close.code}" if close is not None else "without a close frame"
     how = f"was ended {how}" if peer.gone else "was not ended"
     what = "said nothing"

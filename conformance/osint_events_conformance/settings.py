@@ -323,17 +323,21 @@ def load(
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_describe(item, flags, config) for item in error.errors())) from error
+        raise SettingsError(
+            "; ".join(_describe(item, flags, environment, config) for item in error.errors())
+        ) from error
 
 
-def _describe(item: Any, flags: Mapping[str, Any], config: Path | None) -> str:
+def _describe(
+    item: Any, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None
+) -> str:
     problem = item["msg"].removeprefix("Value error, ")
     if not item["loc"]:
         return str(problem)
     name = str(item["loc"][0])
     if name in flags:
         return f"{name.upper() if name == 'url' else flag(name)}: {problem}"
-    if os.environ.get(ENVIRONMENT.get(name, "")):
+    if environment.get(ENVIRONMENT.get(name, "")):
         return f"{ENVIRONMENT[name]}: {problem}"
     return f"{config}: {toml_key(name)}: {problem}"
 
