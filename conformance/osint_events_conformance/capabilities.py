@@ -529,6 +529,7 @@ class Capabilities:
         if known and message["temporary"] is not (code in TEMPORARY_ERRORS):
             text = f"error {code} says temporary: {values.show(message['temporary'])}"
             case.find("wrong_error", text, peer.name, at)
+        peer.told_forbidden = peer.told_forbidden or code == "forbidden"
         if code == "rate_limited":
             flow.limited(peer, talk, message, at)
         if any(one.ref == ref for one in talk.requests if ref is not None):

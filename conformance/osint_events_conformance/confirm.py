@@ -130,7 +130,7 @@ class Confirmer:
 
     def _explained(self, phase: Phase, kind: str, members: Members) -> bool:
         """Whether findings of this kind were laid to a clause already, so that more prove nothing new."""
-        known = {one.clause for one in self.confirmed if one.kind == kind and not one.flaky}
+        known = {one.clause for one in self.confirmed if one.kind == kind and one.surely and not one.flaky}
         later = phase in {"fuzz", "stateful"} or all(script.mode == "long" for script, _, _ in members)
         # What shows without misbehaviour too is not laid to it.
         hostile = not any(is_peaceful(script) for script, _, _ in members)
@@ -142,8 +142,13 @@ class Confirmer:
         known = {(one.kind, one.clause) for one in self.confirmed}
         if not self._selected(confirmed.clause) or (confirmed.kind, confirmed.clause) in known:
             return
-        if not confirmed.surely and any(one.kind == confirmed.kind for one in self.confirmed):
+        of_kind = [one for one in self.confirmed if one.kind == confirmed.kind]
+        if of_kind and not confirmed.surely:
             return  # most likely what is known already
+        if (
+            confirmed.surely and not confirmed.flaky
+        ):  # then it is the reason of what came and went by itself too
+            self.confirmed = [one for one in self.confirmed if one.surely or one not in of_kind]
         self.confirmed.append(confirmed)
         self._progress(Confirmed(confirmed))
 

@@ -26,7 +26,6 @@ from osint_events_conformance.wire import Ended, Endpoint, Link, Refused, Text, 
 
 _BUSY = frozenset({429, 503})
 _BUSY_RETRIES = 5
-_CONNECT_WITHIN = 10.0
 _HTTP_ANSWER_BYTES = 4096
 _DRIP_PAUSE = 0.001
 _CROWDED = 100
@@ -433,7 +432,7 @@ class Executor:
                     self.endpoint,
                     step.client_id,
                     self.clock,
-                    within=max(_CONNECT_WITHIN, self.pace.deadline),
+                    within=max(self.pace.handshake, self.pace.deadline),
                     receive_buffer=step.receive_buffer if isinstance(step, s.Connect) else None,
                     compress=isinstance(step, s.Connect) and step.compress,
                     auth=step.auth,

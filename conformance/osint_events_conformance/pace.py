@@ -13,6 +13,8 @@ _ROUND_TRIPS_TO_A_DEADLINE = 25
 _SLOWEST_TO_A_DEADLINE = 5
 _LONGEST_FROM_SLOWEST = 6.0
 """Seconds: a server that hung once for long is not given several times that from then on."""
+_HANDSHAKE = 10.0
+_HANDSHAKE_OF_THE_MUTE = 2.0
 _SHORTEST_GRACE = 0.03
 _LONGEST_GRACE = 1.0
 
@@ -29,6 +31,12 @@ class Pace:
     """A quiet round trip, measured at the start."""
     slowest: float = 0.0
     """The longest silence before something owed did come, under load too."""
+    handshake: float = _HANDSHAKE
+    """How long to wait for the answer to a handshake, at least."""
+
+    def unanswered(self) -> None:
+        """Take note that a quiet first handshake was not answered: no other is given that long."""
+        self.handshake = _HANDSHAKE_OF_THE_MUTE
 
     def measured(self, seconds: float) -> None:
         """Take note of a silence that ended well."""

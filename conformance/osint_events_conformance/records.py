@@ -159,6 +159,8 @@ class Peer:
     """Whether it may see the forbidden investigation."""
     asked_forbidden: bool = False
     """Whether it has tried to subscribe to the forbidden investigation (SEC-2)."""
+    told_forbidden: bool = False
+    """Whether `error forbidden` answered that."""
     greeted_late: bool = False
     """Whether it said `hello` after another message, which is to be ignored (NEG-2)."""
     answer: Callable[[str, str], None] = _no_answer

@@ -67,6 +67,7 @@ class CannotTest(Exception):
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
 _LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
+_LATE = "the time was over before it was begun (--max-time)"
 _NO_TIME = "the fuzz and stateful phases were left out: the time was over (--max-time)"
 _SMOKE_COPIES = 3
 _FIRST_ANSWER = 10.0
@@ -121,7 +122,7 @@ class _Tally:
     phases: list[PhaseResult] = field(default_factory=list)
     refused_payloads: int = 0
     notes: list[str] = field(default_factory=list)
-    not_begun: int = 0
+    not_begun: list[tuple[Phase, Script]] = field(default_factory=list)
     """Scripts for which no time was left."""
 
 
@@ -218,7 +219,7 @@ class Run:
             title = "connect, subscribe and receive"
             scripts.append(Script(title, tuple(steps), "LEG-5", "smoke", salts=(n.word, n.digits)))
         before = time.monotonic()
-        within = max(self._time_left(), 1.0)
+        within = max(self._time_left(), self._pace.handshake + 1.0)
         cases = await asyncio.gather(*(self._executor.run(script, within=within) for script in scripts))
         if emits and all(case.refused_payloads for case in cases):
             detail = next(entry.text for entry in reversed(cases[0].wire) if entry.conn == "publisher")
@@ -249,6 +250,8 @@ class Run:
                 asked = self._hint(error.status == HTTPStatus.UNAUTHORIZED)
                 address = self._endpoint.address(names.client("first"))
                 raise CannotTest(f"{error} at {address}{asked}") from error
+            if error.status is None:
+                self._pace.unanswered()
             return  # a finding (CONN-1), which the smoke scripts will make
         self._executor.leave(link)
         worst = 0.0
@@ -487,7 +490,7 @@ class Run:
                     if case.findings:
                         self._progress(Suspected(case.findings[0].message, script.title))
                 else:
-                    self._tally.not_begun += 1
+                    self._tally.not_begun.append((name, script))
 
         await asyncio.gather(*(one(script) for script in scripts if script.mode == "beside"))
         for script in scripts:
@@ -536,6 +539,8 @@ class Run:
             self._partly["SEC-2"] = f"its events could not be made, --trigger-token says who may: {refused}"
         elif self.settings.forbidden_id is not None and not self._trigger.can_emit:
             self._partly["SEC-2"] = "nothing makes the server emit what may not be seen; --inject does"
+        left_out = [script for phase, script in self._tally.not_begun if phase == "coverage"]
+        reasons = dict.fromkeys((script.clause for script in left_out), _LATE) | self._reasons
         for clause in selected:
             result = ClauseResult(clause)
             for phase, counts in self._tally.cases.items():
@@ -544,7 +549,7 @@ class Run:
             result.findings = [one for one in self._confirmer.confirmed if one.clause == clause.id]
             result.not_offered = self._not_offered(clause)
             result.known_failing = self._known_failing.match(clause.id)
-            result.not_tested = cannot or self._partly.get(clause.id) or self._reasons.get(clause.id)
+            result.not_tested = cannot or self._partly.get(clause.id) or reasons.get(clause.id)
             result.partly = clause.id in self._partly
             if self._stopped:
                 result.not_tested = "the smoke phase failed"
@@ -553,6 +558,8 @@ class Run:
             cannot = (
                 f"{self._confirmer.unexamined} suspicions could not be run again in time: raise --max-time"
             )
+        if cannot is None and len(left_out) > self._phase_result("coverage").scripts:
+            cannot = "most scripts were not begun in time: raise --max-time"
         if cannot is None and all(result.outcome in NOT_TESTED for result in results):
             cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
@@ -581,7 +588,8 @@ class Run:
         """What a reader must know to read the verdict."""
         notes = list(self._tally.notes)
         if self._tally.not_begun:
-            notes.append(f"{self._tally.not_begun} scripts were not begun: the time was over (--max-time)")
+            count = len(self._tally.not_begun)
+            notes.append(f"{count} scripts were not begun: the time was over (--max-time)")
         if self._confirmer.unexamined:
             notes.append(f"{self._confirmer.unexamined} more suspicions were not examined: the time was over")
         if self.settings.forbidden_id is not None and not self._model.capabilities.trigger_may_see:

@@ -91,6 +91,6 @@ def judge_forbidden(peer: Peer, text: Text) -> bool:
 def judge_end_after_refusal(peer: Peer, at: float) -> None:
     """Judge an end after a subscribe to the forbidden: a way to refuse it, where the error came first."""
     owed = next((debt for debt in peer.debts if debt.clause == "SEC-2"), None)
-    if owed is not None:
+    if owed is not None and not peer.told_forbidden:
         told = "a subscribe to the forbidden investigation was answered by the connection's end alone"
         peer.case.find("no_error", told, peer.name, at, clause="SEC-2")

@@ -158,8 +158,8 @@ def any_sequence_of_kinds_is_delivered(kit: Kit) -> Iterator[Scenario]:
     ]  # fmt: skip
     yield n, "a senseless sequence", [
         *subscriber("a", n.client("a"), n.id(), n.id("2")), *(Publish(n.id(), one) for one in sequence),
-        # Told apart from the first ones, which may still be under way when this one subscribes.
-        *subscriber("b", n.client("b"), n.id()), *(Publish(n.id(), json.dumps(json.loads(one) | {"again": True})) for one in sequence), Publish(n.id("2"), event()),
+        # Told apart from the first ones, which may still be under way when this one subscribes, by a field that all know.
+        *subscriber("b", n.client("b"), n.id()), *(Publish(n.id(), json.dumps(json.loads(one) | {"message": "again"})) for one in sequence), Publish(n.id("2"), event()),
     ]  # fmt: skip
 
 

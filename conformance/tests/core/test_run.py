@@ -311,6 +311,14 @@ async def test_a_server_that_stops_confirming_ends_the_run_in_time() -> None:
     assert len(seen) >= 20
 
 
+async def test_a_run_that_had_no_time_for_most_of_its_scripts_is_not_green() -> None:
+    result = await judge(max_time=0.01)
+    assert result.exit_status is ExitStatus.COULD_NOT_TEST
+    assert result.could_not_test == "most scripts were not begun in time: raise --max-time"
+    reasons = {one.clause.id: one.reason for one in result.clauses}
+    assert reasons["SUB-4"] == "the time was over before it was begun (--max-time)"
+
+
 async def test_payloads_that_were_not_chosen_prove_nothing_of_evt_1() -> None:
     async with await faulty.start() as server:
         result = await _execute(server, inject=None, trigger_url=server.trigger_url, only=("EVT-1", "SUB-4"))
@@ -322,7 +330,7 @@ async def test_a_refused_upgrade_is_told_with_its_wire() -> None:
     assert findings(result)[0].wire
 
 
-async def test_a_server_that_never_answers_a_handshake_passes_nothing() -> None:
+async def test_a_server_that_never_answers_a_handshake_is_found_out_soon() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             await reader.read()
@@ -331,6 +339,8 @@ async def test_a_server_that_never_answers_a_handshake_passes_nothing() -> None:
     async with _listening(silent) as at:
         result = await execute(Settings(url=f"ws://{at}/ws", observe=0.1, max_time=0.5), lambda _: None)
     assert [one for one, outcome in outcomes(result).items() if outcome == "passed"] == []
+    assert outcomes(result)["CONN-1"] == "failed"
+    assert result.seconds < 20
 
 
 # Part 2
