@@ -534,11 +534,8 @@ class Run:
 
     def _result(self, selected: list[contract.Clause], started: str, cannot: str | None) -> RunResult:
         results = []
-        if self._model.forbidden_refused:
-            refused = self._model.forbidden_refused
-            self._partly["SEC-2"] = f"its events could not be made, --trigger-token says who may: {refused}"
-        elif self.settings.forbidden_id is not None and not self._trigger.can_emit:
-            self._partly["SEC-2"] = "nothing makes the server emit what may not be seen; --inject does"
+        if reason := self._unseen():
+            self._partly["SEC-2"] = reason
         left_out = [script for phase, script in self._tally.not_begun if phase == "coverage"]
         reasons = dict.fromkeys((script.clause for script in left_out), _LATE) | self._reasons
         for clause in selected:
@@ -583,6 +580,15 @@ class Run:
             "keywords": self._keywords.report(),
         }
         return made
+
+    def _unseen(self) -> str | None:
+        """Why it was not seen whether events leak that may not be seen (SEC-2), if that is so."""
+        if self._model.forbidden_refused:
+            refused = self._model.forbidden_refused
+            return f"its events could not be made, --trigger-token says who may: {refused}"
+        if self.settings.forbidden_id is not None and not self._trigger.can_emit:
+            return "nothing makes the server emit what may not be seen; --inject does"
+        return None
 
     def _notes(self) -> list[str]:
         """What a reader must know to read the verdict."""
