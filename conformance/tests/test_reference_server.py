@@ -17,10 +17,17 @@ import pytest
 from osint_events_conformance.settings import ENVIRONMENT
 
 SECRET = "s" * 32
+# --8<-- [start:claims]
 FORBIDDEN_ID = "§"
-MADE_OF = {"investigation_patterns": [f"*{one}*" for one in string.ascii_letters + string.digits]}
-"""The runner's ids, nearly all of them. A claim cannot say "all but one"."""
-OTHERS = {"investigations": ["*", ".*", "%", ">", "#", "é", "😀"]}
+RUNNER = {  # for OSINT_EVENTS_TOKEN
+    "investigation_patterns": [f"*{character}*" for character in string.ascii_letters + string.digits],
+    "investigations": ["*", ".*", "%", ">", "#", "é", "😀"],
+}
+HOOK = {  # for OSINT_EVENTS_TRIGGER_TOKEN
+    "investigation_patterns": ["*"],
+    "permissions": ["inject"],
+}
+# --8<-- [end:claims]
 RUN = (sys.executable, "-m", "osint_events_conformance.cli", "run")
 
 
@@ -49,10 +56,7 @@ def server() -> Iterator[str]:
 
 def test_the_reference_server_keeps_its_investigations_apart(server: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    tokens = {
-        "token": token(**MADE_OF, **OTHERS),
-        "trigger_token": token(investigation_patterns=["*"], permissions=["inject"]),
-    }
+    tokens = {"token": token(**RUNNER), "trigger_token": token(**HOOK)}
     run = subprocess.run(  # noqa: S603 - our own command
         [
             *RUN, f"ws://{server}/ws", f"--inject=http://{server}/inject", f"--forbidden-id={FORBIDDEN_ID}",

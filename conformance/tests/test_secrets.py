@@ -49,7 +49,7 @@ class EchoesTokens(GuardedServer):
 
     def turn_away(self, peer: Peer, hello: dict[str, Any] | None) -> None:
         auth = (hello or {}).get("auth")
-        if not auth:
+        if not auth or not isinstance(auth.get("token"), str):
             super().turn_away(peer, hello)
             return
         peer.send(dump({"type": "told", "auth": auth}))
