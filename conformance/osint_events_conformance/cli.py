@@ -35,7 +35,8 @@ Exit status:
   0  the server conforms
   1  a violation was found (a flaky one too)
   2  a wrong flag or configuration file
-  3  it could not be tested: unreachable, the trigger fails, nothing selected, no event seen
+  3  it could not be tested: unreachable, the trigger fails, nothing selected, no event seen,
+     no time for most scripts
 """
 _REPLAY_STATUS = """\b
 Exit status:

@@ -56,10 +56,11 @@ def _waits(step: s.Message) -> bool:
 class _Ear:
     """Hands what a link receives to the model, and writes the log."""
 
-    def __init__(self, model: Model, peer: Peer, clock: Callable[[], float]) -> None:
+    def __init__(self, model: Model, peer: Peer, clock: Callable[[], float], ticker: Ticker) -> None:
         self._model = model
         self._peer = peer
         self._clock = clock
+        self._ticker = ticker
 
     def text(self, message: Text) -> None:
         self._peer.case.log(message.at, self._peer.name, "<", message.raw)
@@ -73,6 +74,8 @@ class _Ear:
         link = self._peer.link
         how = f"Close {link.close_received}" if link.ended is Ended.CLOSE_FRAME else "TCP ended"
         self._peer.case.log(self._clock(), self._peer.name, "<", how)
+        if self._ticker.stalled:  # a server that ends who answers nothing is right
+            self._peer.may_end = self._peer.was_mute = True
         self._model.ended(self._peer, self._clock())
 
 
@@ -509,7 +512,7 @@ class Executor:
 
         peer.answer = answer
         running.peers[step.conn] = peer
-        link.attach(_Ear(self.model, peer, self.clock))
+        link.attach(_Ear(self.model, peer, self.clock, self.ticker))
 
     def _announce(self, running: _Running, step: s.Subscribe | s.Say | s.Ping) -> None:
         peer, at = self._peer(running, step.conn), self.clock()

@@ -52,7 +52,7 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
     debt, talk.end_due = talk.end_due, None
     if debt is None and code != TIMED_OUT:
         return False
-    if debt is None and peer.has_stalled:
+    if debt is None and (peer.has_stalled or peer.was_mute):
         return True  # it may have been ended before it read what asked for a sign of life
     case, silent = peer.case, at - peer.link.wrote_at
     _judge_missing_ping(case, peer, talk, at)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 TICK = 0.02
 """Seconds between two ticks of the `Ticker`."""
+_STALL = 0.4
+"""Seconds without a tick after which a server may rightly take the runner for dead."""
+_AFTERMATH = 2.0
+"""Seconds in which what a server decided meanwhile becomes known."""
 _SHORTEST_DEADLINE = 1.0
 _ROUND_TRIPS_TO_A_DEADLINE = 25
 _SLOWEST_TO_A_DEADLINE = 5
@@ -70,13 +76,21 @@ class Ticker:
     missed on account of the runner's own machine.
     """
 
-    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
         self._sleep = sleep
         self.seconds = 0.0
+        self._ticked_at = clock()
+        self._stalled_at = -math.inf
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to tick, in the running loop."""
+        self._ticked_at = self._clock()
         self._task = asyncio.create_task(self._tick())
 
     async def stop(self) -> None:
@@ -89,3 +103,12 @@ class Ticker:
         while True:
             await self._sleep(TICK)
             self.seconds += TICK
+            if self._clock() - self._ticked_at > _STALL:
+                self._stalled_at = self._clock()
+            self._ticked_at = self._clock()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether this process got no processor for so long, just now, that it answered no ping."""
+        now = self._clock()
+        return now - self._ticked_at > _STALL or now - self._stalled_at < _AFTERMATH

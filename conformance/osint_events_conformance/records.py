@@ -145,6 +145,8 @@ class Peer:
     stalled: bool = False
     has_stalled: bool = False
     stalled_at: float = 0.0
+    was_mute: bool = False
+    """Whether this process got no processor just before the end, so that nothing was answered."""
     leaving: bool = False
     gone: bool = False
     talk: Talk | None = None

@@ -19,6 +19,7 @@ FAULT = Entry("never-pongs", "fault", frozenset({"CONN-3"}))
 ODD = Entry("greets", "oddity", frozenset())
 
 
+@pytest.mark.zoo
 def test_a_fault_is_killed_and_a_correct_server_passes(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "matrix.json"
     result = command("selftest", "--only=confirms-missing-*", "--only=correct", "--jobs=2", f"--json={file}")

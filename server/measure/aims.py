@@ -302,6 +302,17 @@ COMPARED = (
         )
         for peer in (BARE_C, AIOHTTP, WEBSOCKETS, FASTAPI)
     ),
+    (
+        "p99 without a stalled client, times the one a moment before: what is not resolved",
+        ratio(("alone again", REFERENCE.name, "p99_ms"), ("alone", REFERENCE.name, "p99_ms")),
+    ),
+    (
+        "one event at a time: bare C's deliveries/s, times FastAPI's",
+        ratio(
+            ("single", BARE_C.name, "deliveries_per_second"),
+            ("single", FASTAPI.name, "deliveries_per_second"),
+        ),
+    ),
 )
 """Ratios that there is no aim for."""
 

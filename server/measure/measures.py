@@ -236,13 +236,14 @@ def compression(bench: Bench) -> None:
 
 
 def stalled(bench: Bench) -> None:
-    """A client that reads nothing, with full buffers, beside 1,000 that do."""
+    """A client that reads nothing, with full buffers, beside 1,000 that do; without it before and after."""
     server = bench.server(REFERENCE)
     assert server is not None
-    options = {"rate": 50, "publishers": 2, "seconds": max(1.0, bench.seconds)}
+    options = {"rate": 50, "publishers": 2, "seconds": max(1.5, bench.seconds)}
     phases = [
         bench.phase("alone", **options),
         bench.phase("beside a stalled client", stalled=1, **options),
+        bench.phase("alone again", **options),
     ]
     figures = measured(server, phases, connections=bench.receivers)
     for phase in phases:

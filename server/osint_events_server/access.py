@@ -57,9 +57,10 @@ class Access:
             expired: is called when the token expires.
 
         """
+        if self._authentication is None:
+            return
         self._expired = expired
         if self.is_awaited:
-            assert self._authentication is not None
             self._timer = asyncio.get_running_loop().call_later(self._authentication.timeout, silent)
         else:
             self._watch_expiry()

@@ -180,8 +180,8 @@ class Service:
                 self._counts.refused["origin"] += 1
                 raise Refused(HTTPStatus.FORBIDDEN, "forbidden", "this origin is not allowed")
 
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        return await self._connections.serve(request, address=self._proxies.peer(request).address)
+    def _websocket(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+        return self._connections.serve(request, address=self._proxies.address(request))
 
 
 async def _arrived(request: web.BaseRequest, _response: web.StreamResponse) -> None:

@@ -7,13 +7,16 @@ negotiated `errors`. A binary message closes with 1003. aiohttp closes with 1002
 """
 
 import asyncio
+import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from osint_events import Ping
 
-from osint_events_server import frames
+from osint_events_server import frames, logs
 from osint_events_server.access import Access
 from osint_events_server.auth import AuthenticatorFailure, Unauthorized
 from osint_events_server.counts import Counts
@@ -23,7 +26,6 @@ from osint_events_server.hub import Hub
 from osint_events_server.inbox import Inbox, NotYet
 from osint_events_server.linger import Lingering
 from osint_events_server.liveness import Liveness
-from osint_events_server.logs import Log
 from osint_events_server.outbox import Outbox
 from osint_events_server.positions import Positions
 from osint_events_server.replay import Replayer
@@ -40,10 +42,13 @@ from osint_events_server.session import (
     Unsubscribe,
 )
 from osint_events_server.settings import Settings
+from osint_events_server.sockets import Sockets
 from osint_events_server.store import EventStore, StoreUnavailable
 from osint_events_server.throttle import RateAbuse, RateLimit, TokenBucket
+from osint_events_server.watched import watch
 from osint_events_server.writer import Writer
 
+_log = logging.getLogger(__name__)
 _PING_FRAME = Frames(b"\x89\x00")  # a control frame without payload (RFC 6455, section 5.5.2)
 
 
@@ -58,98 +63,102 @@ class CloseCode(IntEnum):
     AUTHENTICATION_TIMEOUT = 4504
 
 
-class Connection:
-    """A connected client. Two of them are never equal, whatever their `client_id`s (CONN-5).
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the connections of a node share.
 
-    Args:
-        log: says which connection it is about.
-        ws: the response, prepared.
-        transport: the connection's transport, to which ready frames are written.
-        is_lost: whether the connection is gone, so that the transport is not to be touched any more.
-        drain: waits until the transport's buffer is below its low-water mark again.
-        session: its protocol state.
-        access: who the client is.
-        hub: where the connection subscribes.
+    Attributes:
+        settings: the limits.
+        hub: where a connection subscribes.
+        sockets: where an event for many of them is written.
         store: says where a subscription begins.
         positions: makes the tokens of confirmations.
         replayer: replays what was missed.
         lingering: holds the socket where the client is likely to be still sending.
         counts: what happens is counted there.
-        settings: the limits.
-
-    Attributes:
-        send: write frames now, or queue them while the peer does not keep up; never wait (ROB-5).
+        clock: the event loop's.
 
     """
 
+    settings: Settings
+    hub: "Hub[Connection]"
+    sockets: Sockets
+    store: EventStore
+    positions: Positions
+    replayer: Replayer
+    lingering: Lingering
+    counts: Counts
+    clock: Callable[[], float]
+
+
+class Connection:
+    """A connected client. Two of them are never equal, whatever their `client_id`s (CONN-5).
+
+    Args:
+        node: what it shares with others.
+        connection_id: its name in logs, beside the `client_id`.
+        client_id: what the client calls itself.
+        ws: the response, prepared.
+        transport: the connection's transport, to which ready frames are written.
+        drain: waits until the transport's buffer is below its low-water mark again.
+        session: its protocol state.
+        access: who the client is.
+
+    Attributes:
+        number: stands for it among the node's sockets.
+
+    """
+
+    # There are many: what they share is not theirs, and what most do without is made when it is needed.
     __slots__ = (
         "_access",
         "_bucket",
-        "_counts",
+        "_client_id",
+        "_connection_id",
         "_ending",
         "_features",
-        "_hub",
         "_inbox",
         "_is_deflated",
         "_is_lost",
         "_is_open",
-        "_lingering",
         "_liveness",
-        "_log",
-        "_loop",
+        "_node",
         "_outbox",
         "_pings",
-        "_positions",
         "_rate_limit",
         "_reading",
-        "_replayer",
         "_session",
-        "_settings",
-        "_store",
         "_transport",
         "_writer",
         "_ws",
-        "send",
+        "number",
     )
 
     def __init__(
         self,
-        log: Log,
+        node: Node,
         *,
+        connection_id: str,
+        client_id: str,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport,
-        is_lost: Callable[[], bool],
         drain: Callable[[], Awaitable[None]],
         session: Session,
         access: Access,
-        hub: Hub["Connection"],
-        store: EventStore,
-        positions: Positions,
-        replayer: Replayer,
-        lingering: Lingering,
-        counts: Counts,
-        settings: Settings,
     ) -> None:
-        self._log = log
-        self._counts = counts
+        settings = node.settings
+        self._node = node
+        self._connection_id = connection_id
+        self._client_id = client_id
         self._ws = ws
         self._transport = transport
-        self._is_lost = is_lost
         self._session = session
         self._access = access
-        self._hub = hub
-        self._store = store
-        self._positions = positions
-        self._replayer = replayer
-        self._lingering = lingering
-        self._settings = settings
-        self._loop = asyncio.get_running_loop()
         self._is_deflated = bool(ws.compress)
-        now = self._loop.time()
-        self._bucket = TokenBucket(rate=settings.messages_per_second, burst=settings.burst, now=now)
+        self._bucket = TokenBucket(rate=settings.messages_per_second, burst=settings.burst, now=node.clock())
         self._inbox = Inbox(
             self._bucket,
-            clock=self._loop.time,
+            clock=node.clock,
             carry_out=self._carry_out,
             max_size=2 * settings.max_message_bytes,
         )
@@ -158,22 +167,23 @@ class Connection:
         self._writer = Writer(
             transport,
             self._outbox,
+            node.sockets,
             drain=drain,
             stall=settings.write_timeout,
             give_up=self._give_up_reading,
         )
-        self.send: Callable[[Sequence[Frames]], None] = self._writer.send
-        self._liveness = Liveness(
-            ping=self._ping,
-            give_up=self._give_up_answering,
-            interval=settings.ping_interval,
-            counts=counts,
-        )
+        self.number = self._writer.number
+        self._liveness = Liveness(self, interval=settings.ping_interval, counts=node.counts)
         self._features: frozenset[str] = frozenset()
         self._pings = 0
         self._ending: tuple[int, str] | None = None
         self._reading = asyncio.timeout(None)
         self._is_open = True
+        self._is_lost = False
+
+    @property
+    def _log(self) -> logs.Log:
+        return logs.of_connection(_log, connection_id=self._connection_id, client_id=self._client_id)
 
     @property
     def waiting_messages(self) -> int:
@@ -187,11 +197,12 @@ class Connection:
 
     async def serve(self) -> None:
         """Carry out what the client sends, until the connection has ended."""
-        self._hub.connect(self, deflated=self._is_deflated, may_see=self._access.restriction)
+        self._node.hub.connect(self, deflated=self._is_deflated, may_see=self._access.restriction)
         if self._access.is_awaited:
-            self._hub.spare(self)
+            self._node.hub.spare(self)
         self._access.watch(silent=self._give_up_waiting, expired=self._expire)
-        self._liveness.watch(self._transport)
+        watch(self._transport, self)
+        self._writer.open()
         try:
             async with self._reading:
                 await self._read()
@@ -201,7 +212,7 @@ class Connection:
             self._log.debug("gone before a pong")
         finally:
             self._is_open = False
-            self._hub.disconnect(self)
+            self._node.hub.disconnect(self)
             self._inbox.close()
             self._liveness.stop()
             self._access.stop()
@@ -210,10 +221,11 @@ class Connection:
             await self._close(*self._ending)
         elif self._transport.get_write_buffer_size():
             # The client closed but may not read what it asked for: do not wait for ever.
-            self._loop.call_later(self._settings.close_timeout, self.abort)
+            asyncio.get_running_loop().call_later(self._node.settings.close_timeout, self.abort)
 
     async def _read(self) -> None:
-        async for message in self._ws:
+        while True:
+            message = await self._ws.receive()  # rather than `async for`, which keeps a frame of its own
             match message.type:
                 case WSMsgType.TEXT:
                     await self._take(message.data)
@@ -225,8 +237,11 @@ class Connection:
                     return
                 case WSMsgType.ERROR:
                     # aiohttp answered what breaks RFC 6455 or the limit with a close frame.
-                    self._lingering.hold(self._transport)
+                    self._node.lingering.hold(self._transport)
                     return
+                case _:  # closed
+                    return
+            del message  # it may be long, and the next one long in coming
 
     def end(self, code: int, reason: str, *, flush: bool = False) -> None:
         """Begin to close the connection; it is aborted where the peer does not follow in time.
@@ -241,19 +256,41 @@ class Connection:
             return
         self._log.info("closing with %d, %s", code, reason)
         self._ending = (code, reason)
-        self._counts.closed[int(code)] += 1
+        self._node.counts.closed[int(code)] += 1
         self._writer.close(flush=flush)
         # The closing handshake is for `serve` to read, and aiohttp lets one task read at a time.
-        self._reading.reschedule(self._loop.time())
+        self._reading.reschedule(self._node.clock())
 
     def abort(self) -> None:
         """Drop the connection without a close frame."""
-        if not self._is_lost():  # up to Python 3.11, aborting a transport that has closed fails
+        if not self._is_lost:  # up to Python 3.11, aborting a transport that has closed fails
             self._transport.abort()
+
+    def received(self, size: int) -> None:
+        """Take note that something came; of any kind, it is a sign of life."""
+        self._liveness.received(size)
+
+    def pause(self) -> None:
+        """Take note that the transport holds something."""
+        self._writer.pause()
+
+    def resume(self) -> None:
+        """Take note that the transport holds nothing any more."""
+        self._writer.resume()
+
+    def lose(self) -> None:
+        """Take note that the client is gone, before anybody else can have its socket's number."""
+        self._is_lost = True
+        self._node.hub.disconnect(self)
+        self._writer.lose()
+
+    def sent_at(self) -> float:
+        """Return when events were last written to the socket past the writer."""
+        return -math.inf if self._writer.is_busy else self._node.hub.sent_at(self)
 
     async def _close(self, code: int, reason: str) -> None:
         try:
-            async with asyncio.timeout(self._settings.close_timeout):
+            async with asyncio.timeout(self._node.settings.close_timeout):
                 await self._ws.close(code=code, message=reason.encode(), drain=False)
         except TimeoutError:
             self._log.info("no closing handshake in time")
@@ -274,16 +311,19 @@ class Connection:
         self._log.info("unauthorized: %s", detail)
         self.end(CloseCode.UNAUTHORIZED, "unauthorized")
 
-    def _give_up_answering(self) -> None:
+    def give_up_answering(self) -> None:
+        """End the connection: no sign of life came (HB-2)."""
         if "heartbeat" in self._features:
             self.end(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat timeout")
         else:
             self._log.info("no sign of life")
-            self._counts.closed[WSCloseCode.ABNORMAL_CLOSURE] += 1
+            self._node.counts.closed[WSCloseCode.ABNORMAL_CLOSURE] += 1
+            self._writer.close()
             self._transport.close()
-            self._loop.call_later(self._settings.close_timeout, self.abort)
+            asyncio.get_running_loop().call_later(self._node.settings.close_timeout, self.abort)
 
-    def _ping(self) -> None:
+    def ping(self) -> None:
+        """Ask for a sign of life (HB-2)."""
         if self._access.is_awaited:  # nothing is sent, and nothing answered: another timer ends it (SEC-1)
             self._liveness.received()
         elif "heartbeat" in self._features:
@@ -293,8 +333,8 @@ class Connection:
             self._writer.send_first(_PING_FRAME)
 
     async def _take(self, text: str) -> None:
-        self._counts.received_messages += 1
-        if self._is_deflated and len(text.encode()) > self._settings.max_message_bytes:
+        self._node.counts.received_messages += 1
+        if self._is_deflated and len(text.encode()) > self._node.settings.max_message_bytes:
             self.end(WSCloseCode.MESSAGE_TOO_BIG, "message too large")
         elif self._rate_limit is None:
             await self._inbox.take(text)
@@ -304,7 +344,7 @@ class Connection:
     async def _admit(self, text: str, limit: RateLimit) -> None:
         """Carry a message out or refuse it (FLW-3)."""
         try:
-            seconds = limit.admit(self._loop.time())
+            seconds = limit.admit(self._node.clock())
         except RateAbuse:
             self.end(CloseCode.RATE_ABUSE, "too many messages")
             return
@@ -332,7 +372,7 @@ class Connection:
                 case Confirm():
                     self._confirm(command, position)
                 case Unsubscribe(investigation_id):
-                    self._hub.unsubscribe(self, investigation_id)
+                    self._node.hub.unsubscribe(self, investigation_id)
                 case Negotiated(features):
                     self._negotiate(features)
                 case Send(message, first):
@@ -340,7 +380,7 @@ class Connection:
                 case Authenticate() | Unauthenticated():
                     await self._introduce(command)
                 case Ignored(code):
-                    self._counts.ignored[code] += 1
+                    self._node.counts.ignored[code] += 1
                     self._log.debug("ignored: %s", code)  # without detail, which may quote the message
 
     def _send(self, message: Frames, *, first: bool) -> None:
@@ -376,37 +416,39 @@ class Connection:
     async def _subscribe(self, wanted: Subscribe) -> int:
         """Subscribe at a position that nobody is ahead of, and return it (SUB-2, DEL-5)."""
         after = wanted.after
-        if not self._hub.is_subscribed(self, wanted.investigation_id):
-            after = max(after, await self._store.head())
+        if not self._node.hub.is_subscribed(self, wanted.investigation_id):
+            after = max(after, await self._node.store.head())
         form = Form(wanted.scope, wanted.sequenced, self._is_deflated)
-        return self._hub.subscribe(self, wanted.investigation_id, form, after=after)
+        return self._node.hub.subscribe(self, wanted.investigation_id, form, after=after)
 
     def _confirm(self, wanted: Confirm, position: int) -> None:
         confirmation = wanted.confirmation
         if wanted.resume is None:
-            self._writer.send((confirmation.at(self._positions, position),))
+            self._writer.send((confirmation.at(self._node.positions, position),))
         elif isinstance(wanted.resume, int):
             form = Form(wanted.scope, sequenced=True, deflated=self._is_deflated)
-            epoch = self._positions.epoch
+            epoch = self._node.positions.epoch
             self._writer.replay(
-                self._replayer.replay(confirmation, form, epoch=epoch, after=wanted.resume, head=position)
+                self._node.replayer.replay(
+                    confirmation, form, epoch=epoch, after=wanted.resume, head=position
+                )
             )
         else:
-            self._counts.replays[wanted.resume] += 1
-            failed = confirmation.failed(self._positions, position, reason=wanted.resume)
+            self._node.counts.replays[wanted.resume] += 1
+            failed = confirmation.failed(self._node.positions, position, reason=wanted.resume)
             self._writer.send((failed,))
 
     def _negotiate(self, features: frozenset[str]) -> None:
         """Use what was negotiated from now on."""
         self._features = features
-        self._hub.spare(self)
+        self._node.hub.spare(self)
         if "heartbeat" in features:
-            self._writer.heartbeat = self._liveness.negotiate(timeout=self._settings.pong_timeout)
+            self._writer.heartbeat = self._liveness.negotiate(timeout=self._node.settings.pong_timeout)
         if "flow" in features:
             self._writer.tells_pressure = True
         if features & {"flow", "errors"}:
-            settings = self._settings
+            settings = self._node.settings
             refusals = TokenBucket(
-                rate=settings.messages_per_second, burst=settings.burst, now=self._loop.time()
+                rate=settings.messages_per_second, burst=settings.burst, now=self._node.clock()
             )
             self._rate_limit = RateLimit(self._bucket, refusals)

@@ -1,17 +1,16 @@
 """The WebSocket connections of a node: from the handshake to the end."""
 
 import asyncio
-import logging
 import secrets
 from http import HTTPStatus
 
 from aiohttp import WSCloseCode, web
 
-from osint_events_server import handshake, logs
+from osint_events_server import handshake
 from osint_events_server.access import Access
 from osint_events_server.admission import Admission, TooManyConnections
 from osint_events_server.auth import Authentication, Principal
-from osint_events_server.connection import Connection
+from osint_events_server.connection import Connection, Node
 from osint_events_server.counts import Counts
 from osint_events_server.hub import Hub
 from osint_events_server.ingest import Refused
@@ -22,10 +21,9 @@ from osint_events_server.publishing import principal_of
 from osint_events_server.replay import Replayer
 from osint_events_server.session import Session
 from osint_events_server.settings import Settings
+from osint_events_server.sockets import Sockets
 from osint_events_server.store import EventStore
 from osint_events_server.tokens import MIN_KEY_BYTES, Tokens
-
-_log = logging.getLogger(__name__)
 
 
 class Connections:
@@ -54,21 +52,30 @@ class Connections:
         counts: Counts,
     ) -> None:
         self._settings = settings
-        self._store = store
         self._authentication = authentication
         self._counts = counts
         self._offer = Offer.of(settings)
         self._positions = Positions(_tokens(settings), lambda: store.epoch)
-        self._replayer = Replayer(
-            store, self._positions, max_events=settings.max_replay_events, counts=counts
-        )
+        clock = asyncio.get_running_loop().time
+        sockets = Sockets()
         self.hub: Hub[Connection] = Hub(
+            sockets.send,
             fallback=settings.has_fallback,
             position=position,
             issue=self._positions.issue,
-            clock=asyncio.get_running_loop().time,
+            clock=clock,
         )
-        self._lingering = Lingering(seconds=settings.close_timeout)
+        self._node = Node(
+            settings=settings,
+            hub=self.hub,
+            sockets=sockets,
+            store=store,
+            positions=self._positions,
+            replayer=Replayer(store, self._positions, max_events=settings.max_replay_events, counts=counts),
+            lingering=Lingering(seconds=settings.close_timeout),
+            counts=counts,
+            clock=clock,
+        )
         self._admission = Admission(
             total=settings.max_connections, per_address=settings.max_connections_per_address
         )
@@ -100,26 +107,42 @@ class Connections:
         except TooManyConnections as error:
             self._counts.refused[error.reason] += 1
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error)) from None
+        connection = None
         try:
-            return await self._serve(request, client_id, access)
+            ws = handshake.Response.to(request, self._settings)
+            connection = await self._open(request, ws, client_id, access)
+            if connection is None:
+                return ws if ws.prepared else web.Response(status=HTTPStatus.BAD_REQUEST)
+            self._counts.accepted += 1
+            task = asyncio.current_task()
+            assert task is not None
+            self._serving[connection] = task
+            await connection.serve()
         finally:
+            if connection is not None:
+                self._serving.pop(connection, None)
             self._admission.leave(address)
+        return ws
 
-    async def _serve(self, request: web.Request, client_id: str, access: Access) -> web.StreamResponse:
-        ws = handshake.Response.to(request, self._settings)
+    async def _open(
+        self, request: web.Request, ws: handshake.Response, client_id: str, access: Access
+    ) -> Connection | None:
+        """Complete the handshake; None where the client is gone, as many are after a pause of the process."""
         try:
             writer = await ws.prepare(request)
-        except ConnectionResetError:  # gone during the handshake, as many are after a pause of the process
-            return web.Response(status=HTTPStatus.BAD_REQUEST)
+        except ConnectionResetError:
+            return None
         transport = request.transport
-        if transport is None:  # gone during the handshake
-            return ws
+        if transport is None:
+            return None
+        ws.headers.clear()  # they are sent, and there are many connections
         connection_id = secrets.token_urlsafe(9)
-        connection = Connection(
-            logs.of_connection(_log, connection_id=connection_id, client_id=client_id),
+        return Connection(
+            self._node,
+            connection_id=connection_id,
+            client_id=client_id,
             ws=ws,
             transport=transport,
-            is_lost=lambda: request.transport is None,
             drain=writer.drain,
             session=Session(
                 max_subscriptions=self._settings.max_subscriptions,
@@ -130,23 +153,7 @@ class Connections:
                 awaits_token=access.is_awaited,
             ),
             access=access,
-            hub=self.hub,
-            store=self._store,
-            positions=self._positions,
-            replayer=self._replayer,
-            lingering=self._lingering,
-            counts=self._counts,
-            settings=self._settings,
         )
-        self._counts.accepted += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving[connection] = task
-        try:
-            await connection.serve()
-        finally:
-            del self._serving[connection]
-        return ws
 
     async def close(self) -> None:
         """Close all connections with 1001, after what waits for them; bounded in time."""

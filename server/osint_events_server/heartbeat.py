@@ -31,7 +31,7 @@ class Heartbeat:
 
     Attributes:
         sent_at: when something was last sent. The owner stores the time at each write, with no call, since a
-            busy server makes many.
+            busy server makes many; or, of writes that it keeps elsewhere, before it asks what is due.
         received_at: when a frame, of any kind, last came. The owner stores it.
 
     """

@@ -3,6 +3,7 @@
 Receivers are connections, never `client_id`s: two connections may share one (CONN-5, CONN-6).
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -19,11 +20,18 @@ from osint_events_server.store import Event, Gap
 class Receiver(Protocol):
     """A connection, as the hub sees it. It is its own identity: equality is not asked."""
 
-    def send(self, writes: Sequence[Frames]) -> None:
-        """Take frames to be written in this order.
+    @property
+    def number(self) -> int:
+        """What stands for it as long as it is connected, where frames are sent."""
 
-        It returns at once, whatever the state of the peer, and leaves the hub as it is.
-        """
+
+Send = Callable[[Collection[int], Sequence[Frames]], None]
+"""Sends frames, in this order, to receivers by their numbers.
+
+It returns at once, whatever the state of the peers, and leaves the hub as it is. By numbers, since with a
+thousand receivers what an event costs besides the kernel's part is mostly waiting for memory: nothing else of
+them is looked at.
+"""
 
 
 R = TypeVar("R", bound=Receiver)
@@ -31,14 +39,11 @@ R = TypeVar("R", bound=Receiver)
 _CORE = Form()
 
 
-_Send = Callable[[Sequence[Frames]], None]
-
-
 class _Group(Generic[R]):
     """The subscribers of one investigation that get the same bytes.
 
     Attributes:
-        receivers: a dictionary as a set in order of arrival, so that who came first is served first.
+        receivers: their numbers, in order of arrival, so that who came first is served first.
         told: the number that the latest of them heard of last, or a higher one that others did.
         told_at: when that was.
 
@@ -47,7 +52,7 @@ class _Group(Generic[R]):
     __slots__ = ("receivers", "told", "told_at")
 
     def __init__(self, told: int, told_at: float) -> None:
-        self.receivers: dict[R, _Send] = {}
+        self.receivers: dict[R, int] = {}
         self.told = told
         self.told_at = told_at
 
@@ -77,7 +82,7 @@ class _Topic(Generic[R]):
         group = self.groups.get(form)
         if group is None:
             group = self.groups[form] = _Group(position, now)
-        group.receivers[receiver] = receiver.send
+        group.receivers[receiver] = receiver.number
 
     def leave(self, receiver: R) -> None:
         if self.waiting.pop(receiver, None) is None:
@@ -95,14 +100,10 @@ class _Topic(Generic[R]):
         return made
 
 
-class _Share(NamedTuple, Generic[R]):
-    """Frames, and who gets them: receivers, and how each is sent something.
+class _Share(NamedTuple):
+    """Frames, and the numbers of who gets them."""
 
-    How to send is kept beside the receiver, whose own memory is not looked at then: with a thousand of them,
-    what a delivery costs besides the kernel's part is mostly waiting for memory.
-    """
-
-    receivers: Mapping[R, "_Send"]
+    receivers: Collection[int]
     wires: Sequence[bytes]
 
 
@@ -114,6 +115,7 @@ class Hub(Generic[R]):
     """The connections of one node and their subscriptions.
 
     Args:
+        send: sends frames to connections.
         fallback: whether an event that nobody is subscribed to goes to all connections (DEL-3).
         position: the `seq` after which events are delivered.
         issue: makes tokens.
@@ -128,19 +130,21 @@ class Hub(Generic[R]):
 
     def __init__(
         self,
+        send: Send,
         *,
         fallback: bool,
         position: int = 0,
         issue: IssueToken = _no_token,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        self._send = send
         self._fallback = fallback
         self._position = position
         self._issue = issue
         self._clock = clock
         # Dictionaries as sets in order of arrival, so that who came first is served first.
-        self._connections: dict[R, set[str]] = {}
-        self._listeners: dict[Form, dict[R, None]] = {}
+        self._connections: dict[R, list[str]] = {}
+        self._listeners: dict[Form, dict[R, int]] = {}
         self._topics: dict[str, _Topic[R]] = {}
         self._may_see: dict[R, Callable[[str], bool]] = {}
         self.deliveries = 0
@@ -173,10 +177,10 @@ class Hub(Generic[R]):
             may_see: which investigations' broadcasts it may get (SEC-2); None: all.
 
         """
-        self._connections[receiver] = set()
+        self._connections[receiver] = []
         if may_see is not None:
             self._may_see[receiver] = may_see
-        self._listeners.setdefault(Form(deflated=deflated), {})[receiver] = None
+        self._listeners.setdefault(Form(deflated=deflated), {})[receiver] = receiver.number
 
     def spare(self, receiver: R) -> None:
         """Send a connection no fallback's broadcasts any more (NEG-5)."""
@@ -184,21 +188,36 @@ class Hub(Generic[R]):
             listeners.pop(receiver, None)
 
     def disconnect(self, receiver: R) -> None:
-        """Forget a connection and its subscriptions, and nobody else's (CONN-6)."""
+        """Forget a connection, where it is known, and its subscriptions, and nobody else's (CONN-6)."""
         self.spare(receiver)
         self._may_see.pop(receiver, None)
-        for investigation_id in self._connections.pop(receiver):
+        for investigation_id in self._connections.pop(receiver, ()):
             self._leave(receiver, investigation_id)
+
+    def sent_at(self, receiver: R) -> float:
+        """Return when events were last handed over for a connection; -inf for never.
+
+        It may be a time before the connection was there, and is none at which it had to wait for an event.
+        """
+        return max(
+            (
+                topic.groups[topic.forms[receiver]].told_at
+                for topic in map(self._topics.__getitem__, self._connections.get(receiver, ()))
+                if receiver not in topic.waiting
+            ),
+            default=-math.inf,
+        )
 
     def is_subscribed(self, receiver: R, investigation_id: str) -> bool:
         """Say whether a connection is subscribed."""
-        return investigation_id in self._connections[receiver]
+        topic = self._topics.get(investigation_id)
+        return topic is not None and receiver in topic.forms
 
     def subscribe(self, receiver: R, investigation_id: str, form: Form = _CORE, *, after: int = 0) -> int:
         """Subscribe a connection, or change how it is; the same a second time changes nothing (SUB-4, SCP-3).
 
         Args:
-            receiver: the connection.
+            receiver: the connection; nothing is done for one that is gone.
             investigation_id: what to.
             form: what of it, and as which bytes.
             after: a number up to which no event is to be delivered, where it is still to come (RPL-9).
@@ -207,7 +226,8 @@ class Hub(Generic[R]):
             The position: later events are delivered, and no others.
 
         """
-        self._connections[receiver].add(investigation_id)
+        if receiver not in self._connections:
+            return max(self._position, after)
         topic = self._topics.get(investigation_id)
         if topic is None:
             topic = self._topics[investigation_id] = _Topic(self._position)
@@ -219,6 +239,8 @@ class Hub(Generic[R]):
                     topic.waiting[receiver] = position
                 return position
             topic.leave(receiver)
+        else:
+            self._connections[receiver].append(investigation_id)
         topic.forms[receiver] = form
         if is_waiting:
             topic.waiting[receiver] = position
@@ -228,9 +250,8 @@ class Hub(Generic[R]):
 
     def unsubscribe(self, receiver: R, investigation_id: str) -> None:
         """End a connection's subscription, where there is one (UNS-1)."""
-        subscribed = self._connections[receiver]
-        if investigation_id in subscribed:
-            subscribed.remove(investigation_id)
+        if self.is_subscribed(receiver, investigation_id):
+            self._connections[receiver].remove(investigation_id)
             self._leave(receiver, investigation_id)
 
     def _leave(self, receiver: R, investigation_id: str) -> None:
@@ -250,7 +271,7 @@ class Hub(Generic[R]):
         for event in events:
             due.setdefault(event.investigation_id, []).append(event)
             position = event.seq
-        shares: list[_Share[R]] = []
+        shares: list[_Share] = []
         for investigation_id, batch in due.items():
             topic = self._topics.get(investigation_id)
             if topic is None:
@@ -262,37 +283,33 @@ class Hub(Generic[R]):
             else:
                 shares += self._publish(topic, batch)
         self._position = position
-        if len(shares) == 1:
-            self._send(shares[0])
+        if _are_apart(shares):
+            for share in shares:
+                self._write(share.receivers, tuple(frames.join(share.wires)))
         else:
             self._send_joined(shares)
 
-    def _send(self, share: _Share[R]) -> None:
-        writes = tuple(frames.join(share.wires))
-        for send in share.receivers.values():
-            send(writes)
-        self.writes += len(writes) * len(share.receivers)
+    def _write(self, receivers: Collection[int], writes: Sequence[Frames]) -> None:
+        self._send(receivers, writes)
+        self.writes += len(writes) * len(receivers)
 
-    def _send_joined(self, shares: Sequence[_Share[R]]) -> None:
+    def _send_joined(self, shares: Sequence[_Share]) -> None:
         """Send each receiver its parts of several shares in as few writes as that takes."""
-        due: dict[R, list[int]] = {}
-        for number, share in enumerate(shares):
+        due: dict[int, list[int]] = {}
+        for which, share in enumerate(shares):
             for receiver in share.receivers:
-                if (numbers := due.get(receiver)) is None:
-                    due[receiver] = [number]
+                if (its := due.get(receiver)) is None:
+                    due[receiver] = [which]
                 else:
-                    numbers.append(number)
-        joined: dict[tuple[int, ...], tuple[Frames, ...]] = {}
-        for receiver, numbers in due.items():
-            key = tuple(numbers)
-            writes = joined.get(key)
-            if writes is None:
-                wires = (wire for number in key for wire in shares[number].wires)
-                writes = joined[key] = tuple(frames.join(wires))
-            receiver.send(writes)
-            self.writes += len(writes)
+                    its.append(which)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for receiver, its in due.items():
+            alike.setdefault(tuple(its), []).append(receiver)
+        for common, receivers in alike.items():
+            wires = (wire for which in common for wire in shares[which].wires)
+            self._write(receivers, tuple(frames.join(wires)))
 
-    def _publish(self, topic: _Topic[R], batch: Sequence[Event]) -> Iterator[_Share[R]]:
+    def _publish(self, topic: _Topic[R], batch: Sequence[Event]) -> Iterator[_Share]:
         made = [topic.follow(event, self._issue) for event in batch]
         for form, group in topic.groups.items():
             scope = form.scope
@@ -300,16 +317,15 @@ class Hub(Generic[R]):
             if not wires:
                 continue
             self._count(wires, len(group.receivers))
-            yield _Share(group.receivers.copy(), wires)
-            if form.sequenced:
-                group.told = batch[-1].seq
-                group.told_at = self._clock()
+            yield _Share(list(group.receivers.values()), wires)
+            group.told = batch[-1].seq
+            group.told_at = self._clock()
 
     def _count(self, wires: Sequence[bytes], receivers: int) -> None:
         self.deliveries += len(wires) * receivers
         self.delivered_bytes += sum(map(len, wires)) * receivers
 
-    def _broadcast(self, batch: Sequence[Event]) -> Iterator[_Share[R]]:
+    def _broadcast(self, batch: Sequence[Event]) -> Iterator[_Share]:
         if not self._fallback:
             return
         made = [EventFrames(event, (), self._issue) for event in batch]
@@ -320,13 +336,15 @@ class Hub(Generic[R]):
                 self._count(wires, len(receivers))
                 yield _Share(receivers, wires)
 
-    def _those_who_may_see(self, investigation_id: str, receivers: Iterable[R]) -> dict[R, _Send]:
-        """Return whom a fallback's broadcast may go to (SEC-2)."""
-        return {
-            receiver: receiver.send
-            for receiver in receivers
+    def _those_who_may_see(self, investigation_id: str, receivers: Mapping[R, int]) -> Collection[int]:
+        """Return the numbers of whom a fallback's broadcast may go to (SEC-2)."""
+        if not self._may_see:
+            return list(receivers.values())
+        return [
+            number
+            for receiver, number in receivers.items()
             if (may_see := self._may_see.get(receiver)) is None or may_see(investigation_id)
-        }
+        ]
 
     def _admit(self, topic: _Topic[R], seq: int) -> None:
         """Serve those who waited for the event of this number, or one before it."""
@@ -386,6 +404,15 @@ class Hub(Generic[R]):
     def _tell(self, groups: Iterable[_Group[R]], message: Frames) -> None:
         """Send a message that sets the receivers' position to the hub's."""
         for group in groups:
-            for receiver in group.receivers:
-                receiver.send((message,))
+            self._send(list(group.receivers.values()), (message,))
             group.told, group.told_at = self._position, self._clock()
+
+
+def _are_apart(shares: Sequence[_Share]) -> bool:
+    """Say whether nobody gets more than one of them."""
+    if len(shares) <= 1:
+        return True
+    receivers: set[int] = set()
+    for share in shares:
+        receivers.update(share.receivers)
+    return len(receivers) == sum(len(share.receivers) for share in shares)

@@ -2,45 +2,54 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 from osint_events_server.counts import Counts
 from osint_events_server.heartbeat import Due, Heartbeat
+
+
+class Asking(Protocol):
+    """Whoever asks the peer: an object rather than three functions, since there are many connections."""
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+
+    def give_up_answering(self) -> None:
+        """Act on that there was none; called once."""
+
+    def sent_at(self) -> float:
+        """Return when something was last sent that the heartbeat was not told of; -inf for never."""
 
 
 class Liveness:
     """Wakes when a connection's heartbeat has something due.
 
     Args:
-        ping: asks the peer for a sign of life.
-        give_up: is called, once, where there was none.
+        asking: asks.
         interval: seconds of silence, above 0.
         counts: what comes is counted there.
 
     """
 
     __slots__ = (
+        "_asking",
         "_asks_senders",
         "_counts",
-        "_give_up",
         "_interval",
         "_loop",
-        "_ping",
         "_timer",
         "heartbeat",
     )
 
     def __init__(
         self,
+        asking: Asking,
         *,
-        ping: Callable[[], None],
-        give_up: Callable[[], None],
         interval: float,
         counts: Counts,
     ) -> None:
+        self._asking = asking
         self._counts = counts
-        self._ping = ping
-        self._give_up = give_up
         self._interval = interval
         self._loop = asyncio.get_running_loop()
         # Without the capability, a client that sends is not asked, however little it is sent.
@@ -57,12 +66,6 @@ class Liveness:
         self._timer = self._loop.call_at(self.heartbeat.wake_at, self._wake)
         return self.heartbeat
 
-    def watch(self, transport: asyncio.Transport) -> None:
-        """Take whatever comes over a transport for life, a part of a frame too."""
-        protocol = transport.get_protocol()
-        assert isinstance(protocol, asyncio.Protocol)
-        transport.set_protocol(_Watched(protocol, self))
-
     def stop(self) -> None:
         """Ask no more."""
         self._timer.cancel()
@@ -73,41 +76,14 @@ class Liveness:
         self.heartbeat.received_at = self._loop.time()
 
     def _wake(self) -> None:
+        if self._asks_senders:
+            self.heartbeat.sent_at = max(self.heartbeat.sent_at, self._asking.sent_at())
         due = self.heartbeat.due(self._loop.time())
         if due is Due.TIMEOUT:
-            self._give_up()
+            self._asking.give_up_answering()
             return
         if due is Due.PING:
-            self._ping()
+            self._asking.ping()
         if not self._asks_senders:
             self.heartbeat.sent_at = math.inf
         self._timer = self._loop.call_at(self.heartbeat.wake_at, self._wake)
-
-
-class _Watched(asyncio.Protocol):
-    """A protocol that passes everything on to another, and says when something came."""
-
-    __slots__ = (
-        "_liveness",
-        "_protocol",
-    )
-
-    def __init__(self, protocol: asyncio.Protocol, liveness: Liveness) -> None:
-        self._protocol = protocol
-        self._liveness = liveness
-
-    def data_received(self, data: bytes) -> None:
-        self._liveness.received(len(data))
-        self._protocol.data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
-
-    def eof_received(self) -> bool | None:
-        return self._protocol.eof_received()
-
-    def pause_writing(self) -> None:
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._protocol.resume_writing()

@@ -34,24 +34,33 @@ class Proxies:
     def __init__(self, networks: Iterable[str] = ()) -> None:
         self._networks = [ip_network(network) for network in networks]
 
+    def address(self, request: web.Request) -> str:
+        """Return the client's IP address, as text; empty where there is none.
+
+        Of `X-Forwarded-For` the last address counts that is no trusted proxy's: what comes before it anybody
+        may have written.
+        """
+        address = _address(request.remote or "")
+        if self._is_trusted(address):
+            for hop in reversed(_values(request, "X-Forwarded-For")):
+                forwarded = _address(hop)
+                if forwarded is None:
+                    break
+                address = forwarded
+                if not self._is_trusted(address):
+                    break
+        return str(address or "")
+
     def peer(self, request: web.Request) -> Peer:
         """Return where a request comes from.
 
-        Of `X-Forwarded-For` the last address counts that is no trusted proxy's: what comes before it anybody
-        may have written. Of the others the last value counts, which the nearest proxy wrote.
+        Of forwarded names the last one counts, which the nearest proxy wrote.
         """
-        address = _address(request.remote or "")
-        if not self._is_trusted(address):
-            return Peer(str(address or ""), request.scheme, request.host)
-        for hop in reversed(_values(request, "X-Forwarded-For")):
-            forwarded = _address(hop)
-            if forwarded is None:
-                break
-            address = forwarded
-            if not self._is_trusted(address):
-                break
-        scheme = _last(request, "X-Forwarded-Proto") or request.scheme
-        return Peer(str(address), scheme.lower(), _last(request, "X-Forwarded-Host") or request.host)
+        scheme, host = request.scheme, request.host
+        if self._is_trusted(_address(request.remote or "")):
+            scheme = _last(request, "X-Forwarded-Proto") or scheme
+            host = _last(request, "X-Forwarded-Host") or host
+        return Peer(self.address(request), scheme.lower(), host)
 
     def _is_trusted(self, address: IPv4Address | IPv6Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)

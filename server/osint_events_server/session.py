@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from osint_events import (
@@ -15,7 +16,7 @@ from osint_events import (
     UnsubscribeInvestigation,
     Welcome,
 )
-from osint_events.features import TEMPORARY_ERRORS, ErrorCode
+from osint_events.features import TEMPORARY_ERRORS, ErrorCode, Feature
 from osint_events.handlers import MalformedMessage, decode, dispatch, ref_of
 
 from osint_events_server import frames
@@ -134,6 +135,11 @@ Command = Subscribe | Confirm | Unsubscribe | Negotiated | Send | Ignored | Auth
 
 _CORE: frozenset[str] = frozenset()
 _AUTH = frozenset({"auth"})
+
+
+@cache  # there are few, and many connections with each
+def _used(granted: tuple[Feature, ...]) -> frozenset[str]:
+    return frozenset(("hello", *granted))
 
 
 class Session:
@@ -263,7 +269,7 @@ class Session:
         if not self._is_first:
             return self.refuse("already_initialized", "hello is the first message", ref=message.ref)
         granted = [feature for feature in self._offer.features if feature in message.features]
-        self._features = frozenset(("hello", *granted))
+        self._features = _used(tuple(granted))
         welcome = {
             "type": "welcome",
             "protocol": min(message.protocol, PROTOCOL),

@@ -1,7 +1,6 @@
 """Writing to one connection: at once where its peer keeps up, else from its outbox as the peer reads."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
@@ -11,6 +10,7 @@ from osint_events_server import frames
 from osint_events_server.frames import Frames
 from osint_events_server.heartbeat import Heartbeat
 from osint_events_server.outbox import Outbox, OutboxFull, Replay
+from osint_events_server.sockets import Sockets
 
 
 class Writer:
@@ -19,31 +19,34 @@ class Writer:
     Args:
         transport: where frames are written.
         outbox: where they wait.
+        sockets: where frames for many connections are written past the writer, as long as nothing waits here.
         drain: waits until the transport's buffer is below its low-water mark again.
         stall: seconds in which a peer that reads nothing is given up.
         give_up: is called, once, with the reason, where the peer does not read what it is sent (FLW-2).
 
     Attributes:
+        number: the writer's among the `sockets`.
         heartbeat: is told when something is sent, where there is one.
         tells_pressure: whether the peer is told how full its queue is (FLW-1).
 
     """
 
-    # There are many, and each is looked at for each event: what is close together is read at once.
     __slots__ = (
         "_drain",
         "_flushing",
         "_give_up",
         "_high_water",
-        "_is_direct",
+        "_is_held",
+        "_is_lost",
         "_is_open",
         "_is_replaying",
         "_loop",
         "_outbox",
-        "_socket",
+        "_sockets",
         "_stall",
         "_transport",
         "heartbeat",
+        "number",
         "tells_pressure",
     )
 
@@ -51,6 +54,7 @@ class Writer:
         self,
         transport: asyncio.Transport,
         outbox: Outbox,
+        sockets: Sockets,
         *,
         drain: Callable[[], Awaitable[None]],
         stall: float,
@@ -62,36 +66,64 @@ class Writer:
         self._stall = stall
         self._give_up = give_up
         _, self._high_water = transport.get_write_buffer_limits()
-        self._socket = _descriptor(transport)
+        self._sockets = sockets
         self._loop = asyncio.get_running_loop()
         self._flushing: asyncio.Task[None] | None = None
         self._is_replaying = False
         self._is_open = True
-        # Open, nothing being flushed, and the socket known: kept, since it is asked for each event.
-        self._is_direct = self._socket >= 0
+        self._is_lost = False
+        self._is_held = False
         self.heartbeat: Heartbeat | None = None
         self.tells_pressure = False
+        self.number = sockets.add(self, _descriptor(transport))
+
+    def open(self) -> None:
+        """Let the socket be written to past this writer, which is told what happens to it from now on."""
+        if self.number < 0:
+            return
+        self._is_held = self._transport.get_write_buffer_size() > 0
+        # So the transport says whenever it begins to hold something, and when it holds nothing again.
+        self._transport.set_write_buffer_limits(high=0)
+        self._note()
+
+    def pause(self) -> None:
+        """Take note that the transport holds something."""
+        self._is_held = True
+        self._note()
+
+    def resume(self) -> None:
+        """Take note that the transport holds nothing any more."""
+        self._is_held = False
+        self._note()
+
+    def lose(self) -> None:
+        """Take note that the connection is gone, and its socket about to be closed."""
+        self.close()
+        if not self._is_lost:
+            self._is_lost = True
+            self._sockets.remove(self.number)
+
+    def _note(self) -> None:
+        """Say whether the socket may be written to past this writer."""
+        if self._is_lost or self.number < 0:
+            return
+        if self._is_open and not self._is_held and self._flushing is None:
+            self._sockets.busy.discard(self.number)
+        else:
+            self._sockets.busy.add(self.number)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits, or nothing is taken any more."""
+        return self._is_held or self._flushing is not None or not self._is_open
+
+    def send_rest(self, wire: bytes) -> None:
+        """Write what the socket did not take of a frame now, and before anything else."""
+        if not self._transport.is_closing():
+            self._transport.write(wire)
 
     def send(self, writes: Sequence[Frames]) -> None:
         """Write frames now, or queue them while the peer does not keep up; never wait (ROB-5)."""
-        transport = self._transport
-        if self._is_direct and len(writes) == 1 and not transport.is_closing():
-            # What is taken by most events for most connections: straight to the socket, and little else.
-            # (What is not the kernel's is mostly memory that it displaced: docs/performance.md.)
-            wire = writes[0].wire
-            if not transport.get_write_buffer_size():
-                try:
-                    written = os.write(self._socket, wire)
-                except OSError:  # full, or gone: the transport meets the same, and deals with it
-                    written = 0
-                if written != len(wire):
-                    transport.write(wire[written:])
-                if self.heartbeat is not None:
-                    self.heartbeat.sent_at = self._loop.time()
-                return
-        self._send(writes)
-
-    def _send(self, writes: Sequence[Frames]) -> None:
         transport = self._transport
         if self.heartbeat is not None:
             self.heartbeat.sent_at = self._loop.time()
@@ -141,7 +173,8 @@ class Writer:
             flush: whether what waits is still to be sent, up to the first replay; else it is dropped.
 
         """
-        self._is_open = self._is_direct = False
+        self._is_open = False
+        self._note()
         while flush and not self._is_replaying and self._outbox and self._outbox.take_replay() is None:
             self._transport.write(self._outbox.take().wire)
         self._outbox.clear()
@@ -152,8 +185,8 @@ class Writer:
 
     def _flush_soon(self) -> None:
         if self._flushing is None:
-            self._is_direct = False
             self._flushing = self._loop.create_task(self._flush())
+            self._note()
 
     async def _flush(self) -> None:
         """Move what waits to the transport as the peer reads."""
@@ -168,7 +201,7 @@ class Writer:
                     self._tell_pressure()
         finally:
             self._flushing = None
-            self._is_direct = self._is_open and self._socket >= 0
+            self._note()
 
     async def _feed(self, replay: Replay) -> None:
         self._is_replaying = True
@@ -226,10 +259,10 @@ class Writer:
                 return False
 
 
-def _descriptor(transport: asyncio.Transport) -> int:
-    """Return the socket's file descriptor; -1 where what is written does not go there as it is."""
+def _descriptor(transport: asyncio.Transport) -> int | None:
+    """Return the socket's file descriptor; None where what is written does not go there as it is."""
     socket = transport.get_extra_info("socket")
     if socket is None or transport.get_extra_info("sslcontext") is not None:
-        return -1
+        return None
     descriptor: int = socket.fileno()
-    return descriptor
+    return descriptor if descriptor >= 0 else None

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from osint_events_server.server import running
 from osint_events_server.settings import Settings
+from osint_events_server.store.memory import HistoryLimits, MemoryStore
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
@@ -146,6 +147,52 @@ async def test_the_end_of_one_connection_leaves_its_namesake_subscribed(server: 
             await subscribe(new, "x")
         await inject("x", {"n": 1})
         assert await receive(old) == update("x", {"n": 1})
+
+
+class HaltingStore(MemoryStore):
+    """Says where subscriptions begin when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            epoch="e", clock=lambda: 0.0, limits=HistoryLimits(events=10, seconds=10, bytes=1000)
+        )
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.was_asked = asyncio.Event()
+
+    async def head(self) -> int:
+        self.was_asked.set()
+        await self.may_go_on.wait()
+        return await super().head()
+
+
+async def test_who_is_gone_is_forgotten_at_once_whatever_is_still_to_be_done_for_it(
+    http: aiohttp.ClientSession,
+) -> None:
+    # Else what is for it went to whoever is given its socket's number next.
+    store = HaltingStore()
+    async with running(Settings(port=0, enable_inject=True), store=store) as url:
+        ws = f"{url.replace('http', 'ws')}/ws/a"
+        async with connect(ws) as stays, connect(ws) as goes:
+            for client in (stays, goes):
+                await subscribe(client, "x")
+            store.may_go_on.clear()
+            store.was_asked.clear()
+            await goes.send(json.dumps({"type": "subscribe_investigation", "investigation_id": "y"}))
+            await store.was_asked.wait()
+            goes.transport.abort()
+            async with asyncio.timeout(10):
+                while "\nosint_events_connections 1.0\n" not in await _metrics(http, url):
+                    pass
+            store.may_go_on.set()
+            async with http.post(f"{url}/inject", json={"investigation_id": "x", "data": {}}) as response:
+                assert response.status == HTTPStatus.ACCEPTED
+            assert await receive(stays) == update("x", {})
+
+
+async def _metrics(http: aiohttp.ClientSession, url: str) -> str:
+    async with http.get(f"{url}/metrics") as response:
+        return await response.text()
 
 
 @pytest.mark.parametrize(

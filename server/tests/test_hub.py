@@ -1,7 +1,8 @@
 """Who receives what, without a socket."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from weakref import WeakValueDictionary
 
 import pytest
 from osint_events_server.frames import Frames
@@ -9,15 +10,16 @@ from osint_events_server.hub import Hub
 from osint_events_server.scope import Scope
 from osint_events_server.store import Event
 
+_recorders: WeakValueDictionary[int, "Recorder"] = WeakValueDictionary()
+
 
 class Recorder:
     """A receiver that keeps what it is sent. Two of them are never equal."""
 
     def __init__(self) -> None:
         self.writes: list[Frames] = []
-
-    def send(self, writes: Sequence[Frames]) -> None:
-        self.writes += writes
+        self.number = id(self)
+        _recorders[self.number] = self
 
     @property
     def numbers(self) -> list[int]:
@@ -31,13 +33,18 @@ class Recorder:
         return numbers
 
 
+def send(numbers: Iterable[int], writes: Sequence[Frames]) -> None:
+    for number in numbers:
+        _recorders[number].writes += writes
+
+
 def event(investigation_id: str, number: int) -> Event:
     return Event(number, investigation_id, b'{"n":%d}' % number, Scope.ALL)
 
 
 @pytest.fixture(name="hub")
 def fixture_hub() -> Hub[Recorder]:
-    return Hub(fallback=True)
+    return Hub(send, fallback=True)
 
 
 def connected(hub: Hub[Recorder], *investigation_ids: str) -> Recorder:
@@ -82,7 +89,7 @@ def test_an_event_nobody_is_subscribed_to_goes_to_all(hub: Hub[Recorder]) -> Non
 
 
 def test_without_the_fallback_it_goes_to_nobody() -> None:
-    hub: Hub[Recorder] = Hub(fallback=False)
+    hub: Hub[Recorder] = Hub(send, fallback=False)
     receiver = connected(hub, "y")
     hub.deliver([event("x", 1), event("y", 2)])
     assert receiver.numbers == [2]

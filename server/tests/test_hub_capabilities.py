@@ -1,8 +1,10 @@
 """Who receives what in which form, without a socket: replay, scopes, NEG-5, RPL-2, RPL-6 to RPL-9, CMP-3."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 from hypothesis import given
@@ -27,14 +29,16 @@ class Clock:
         return self.now
 
 
+_recorders: WeakValueDictionary[int, "Recorder"] = WeakValueDictionary()
+
+
 class Recorder:
     """A receiver that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.writes: list[Frames] = []
-
-    def send(self, writes: Sequence[Frames]) -> None:
-        self.writes += writes
+        self.number = id(self)
+        _recorders[self.number] = self
 
     def take(self) -> list[Any]:
         """The messages since the last call; none is compressed."""
@@ -47,6 +51,11 @@ class Recorder:
 
     def seqs(self) -> list[int]:
         return [message["seq"] for message in self.take()]
+
+
+def send(numbers: Iterable[int], writes: Sequence[Frames]) -> None:
+    for number in numbers:
+        _recorders[number].writes += writes
 
 
 def event(seq: int, scope: Scope = Scope.ALL, *, of: str = "x") -> Event:
@@ -64,7 +73,7 @@ def fixture_hub(clock: Clock) -> Hub[Recorder]:
 
 
 def make_hub(clock: Clock, *, position: int = 0, fallback: bool = False) -> Hub[Recorder]:
-    return Hub(fallback=fallback, position=position, issue=lambda of, seq: f"{of}.{seq}", clock=clock)
+    return Hub(send, fallback=fallback, position=position, issue=lambda of, seq: f"{of}.{seq}", clock=clock)
 
 
 def connected(hub: Hub[Recorder], form: Form | None = None, *, of: str = "x", after: int = 0) -> Recorder:
@@ -249,3 +258,32 @@ def test_a_gap_is_announced_in_its_place_to_those_who_can_be_told(hub: Hub[Recor
     assert after["prev"] <= 3
     assert [message["type"] for message in core.take()] == ["investigation_update"] * 2
     assert waits.seqs() == [3, 4]  # what it waited for was in the sequence before
+
+
+def test_it_is_known_when_a_connection_was_last_handed_an_event(hub: Hub[Recorder], clock: Clock) -> None:
+    tasks = connected(hub, Form(Scope.TASKS))
+    hub.subscribe(tasks, "y")
+    late = connected(hub, SEQUENCED, after=5)
+    idle = connected(hub)
+    assert hub.sent_at(idle) == hub.sent_at(late) == -math.inf
+    clock.now = 200
+    hub.deliver([event(1, Scope.SUMMARY)])
+    assert hub.sent_at(tasks) == 100  # when it subscribed
+    clock.now = 300
+    hub.deliver([event(2, of="y")])
+    assert hub.sent_at(tasks) == 300
+    assert hub.sent_at(late) == -math.inf
+    hub.deliver([event(6)])
+    assert hub.sent_at(late) == 300
+    hub.disconnect(late)
+    assert hub.sent_at(late) == -math.inf
+
+
+def test_nothing_is_done_for_who_is_gone(hub: Hub[Recorder]) -> None:
+    gone = connected(hub, SEQUENCED)
+    hub.disconnect(gone)
+    assert hub.subscribe(gone, "x", SEQUENCED, after=3) == 3
+    hub.unsubscribe(gone, "x")
+    hub.disconnect(gone)
+    hub.deliver([event(1), event(5)])
+    assert (gone.take(), hub.subscriptions) == ([], 0)

@@ -1,12 +1,15 @@
 """Writing to a transport that is full, with a transport and a drain of the test's own."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncGenerator
 
 import pytest
 from osint_events_server.frames import Frames
 from osint_events_server.outbox import Outbox, Replay
+from osint_events_server.sockets import Sockets
+from osint_events_server.watched import watch
 from osint_events_server.writer import Writer
 
 
@@ -41,6 +44,13 @@ class FullTransport(asyncio.Transport):
         self.drained.set()
 
 
+class Watcher(Writer):
+    """A writer that watches its transport itself."""
+
+    def received(self, size: int) -> None:
+        raise NotImplementedError("no peer here sends anything")
+
+
 class Peer:
     """A writer, what it writes to, and why it gave up."""
 
@@ -48,9 +58,11 @@ class Peer:
         self.transport = FullTransport()
         self.reasons: list[str] = []
         self.gave_up = asyncio.Event()
+        self.sockets = Sockets()
         self.writer = Writer(
             self.transport,
             Outbox(max_messages=max_messages, max_bytes=1000),
+            self.sockets,
             drain=self.transport.drain,
             stall=stall,
             give_up=self._give_up,
@@ -207,16 +219,20 @@ async def test_what_a_socket_takes_in_part_arrives_whole_and_in_order() -> None:
     with far:
         far.setblocking(False)
         given_up: list[str] = []
-        writer = Writer(
+        sockets = Sockets()
+        writer = Watcher(
             transport,
             Outbox(max_messages=100, max_bytes=10_000_000),
+            sockets,
             drain=never,
             stall=10,
             give_up=given_up.append,
         )
+        watch(transport, writer)
+        writer.open()
         sizes = [1, 300_000, 2, 500_000, 3]  # more than the buffers of a socket hold at once
         for number, size in enumerate(sizes):
-            writer.send((frames(b"%d" % number * size),))
+            sockets.send([writer.number], (frames(b"%d" % number * size),))
         expected = b"".join(b"%d" % number * size for number, size in enumerate(sizes))
         waiting = writer._outbox.bytes
         assert 0 < waiting < len(expected)
@@ -237,15 +253,91 @@ async def test_what_a_socket_takes_in_part_arrives_whole_and_in_order() -> None:
 async def test_a_peer_that_is_gone_harms_nobody() -> None:
     near, far = socket.socketpair()
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
-    writer = Writer(
+    sockets = Sockets()
+    writer = Watcher(
         transport,
         Outbox(max_messages=4, max_bytes=1000),
+        sockets,
         drain=never,
         stall=10,
         give_up=pytest.fail,
     )
+    watch(transport, writer)
+    writer.open()
     far.close()
     for _ in range(10):
-        writer.send((frames(b"x"), frames(b"y")))
+        sockets.send([writer.number], (frames(b"x"),))
+        sockets.send([writer.number], (frames(b"x"), frames(b"y")))
     assert transport.is_closing()
     await asyncio.sleep(0)
+
+
+async def test_what_others_left_in_the_transport_is_not_overtaken() -> None:
+    near, far = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+    sockets = Sockets()
+    with far:
+        far.setblocking(False)
+        writer = Watcher(
+            transport,
+            Outbox(max_messages=4, max_bytes=1000),
+            sockets,
+            drain=never,
+            stall=10,
+            give_up=pytest.fail,
+        )
+        watch(transport, writer)
+        writer.open()
+        foreign = b"p" * 1_000_000  # as aiohttp's pongs and close frames are, but for the size
+        transport.write(foreign)
+        assert transport.get_write_buffer_size()
+        assert sockets.busy == {writer.number}
+        writer._high_water = len(foreign)  # there is room, so nothing is queued
+        sockets.send([writer.number], (frames(b"next"),))
+        read = b""
+        async with asyncio.timeout(10):
+            while len(read) < len(foreign) + 4:
+                read += await loop.sock_recv(far, 1 << 20)
+        assert read == foreign + b"next"
+        assert not sockets.busy
+        transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_a_writer_is_forgotten_before_its_socket_is_closed() -> None:
+    near, far = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
+    open_when_lost: list[bool] = []
+
+    class Last(Watcher):
+        def lose(self) -> None:
+            os.fstat(self.number)  # raises where it is closed
+            super().lose()
+            open_when_lost.append(self.number in sockets.busy)
+
+    sockets = Sockets()
+    with far:
+        writer = Last(
+            transport,
+            Outbox(max_messages=4, max_bytes=1000),
+            sockets,
+            drain=never,
+            stall=10,
+            give_up=pytest.fail,
+        )
+        watch(transport, writer)
+        writer.open()
+        transport.abort()
+        await asyncio.sleep(0)
+    assert open_when_lost == [False]
+    with pytest.raises(KeyError):
+        sockets.remove(writer.number)
+
+
+async def test_without_a_socket_of_its_own_frames_go_through_the_transport() -> None:
+    peer = Peer()
+    peer.writer.open()
+    peer.sockets.send([peer.writer.number], (frames(b"a"),))
+    peer.sockets.send([peer.writer.number], (frames(b"b"), frames(b"c")))
+    assert peer.transport.written == b"abc"

@@ -48,7 +48,7 @@ async def test_the_ticker_counts_the_ticks_that_the_loop_made() -> None:
             thrice.set()
             await asyncio.Event().wait()
 
-    ticker = Ticker(sleep)
+    ticker = Ticker(sleep=sleep)
     assert ticker.seconds == 0
     ticker.start()
     await thrice.wait()
@@ -62,3 +62,29 @@ async def test_a_ticker_that_never_started_can_be_stopped() -> None:
     ticker = Ticker()
     await ticker.stop()
     assert ticker.seconds == 0
+
+
+async def test_a_process_that_got_no_processor_knows_it_for_a_while() -> None:
+    now, slept = 0.0, asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.set()
+        await asyncio.sleep(0)
+
+    ticker = Ticker(lambda: now, sleep)
+    ticker.start()
+    await slept.wait()
+    assert not ticker.stalled
+    now += 1.0  # before the loop gets to its timers, and after
+    assert ticker.stalled
+    for _ in range(3):
+        slept.clear()
+        await slept.wait()
+    assert ticker.stalled
+    for _ in range(120):
+        slept.clear()
+        await slept.wait()
+    assert not ticker.stalled
+    await ticker.stop()

@@ -84,6 +84,7 @@ async def test_the_seed_is_said_and_one_is_drawn_where_none_is_given() -> None:
 # Faults
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize(
     ("fault", "clause", "outcome"),
     [
@@ -373,6 +374,7 @@ async def test_the_core_profile_leaves_the_capabilities_out() -> None:
     assert "--profile core" in str(result.clauses[-1].reason)
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize(
     ("fault", "clause"),
     [
@@ -394,6 +396,7 @@ async def test_a_fault_of_part_2_is_laid_to_its_clause_and_to_no_other(fault: st
     assert {one.clause.id for one in result.clauses if one.findings} == {clause}, findings(result)
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize(
     ("server", "found"),
     [
