@@ -3,15 +3,17 @@
 A test says what it needs with ``@pytest.mark.node("directory", ...)``: Node, and each directory's packages
 (`npm ci`), relative to the repository. Missing ones are a skip that names them on a laptop, and a failure
 where `CI` is set, so that no test is ever silently absent there. ``@pytest.mark.browser`` says that it
-needs Chromium, whose path the fixture `browser` gives.
+needs Chromium: the fixture `tab` gives a page in it.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import chromium
 import pytest
 
 ROOT = Path(__file__).parent
@@ -43,6 +45,20 @@ def browser() -> str:
     path = _browser()
     assert path is not None, "a test that uses `browser` is marked so"
     return path
+
+
+@pytest.fixture(scope="session")
+def devtools(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the DevTools of a browser that all tests share."""
+    with chromium.started(browser, tmp_path_factory.mktemp("chromium")) as url:
+        yield url
+
+
+@pytest.fixture
+async def tab(devtools: str) -> AsyncIterator[chromium.Page]:
+    """Give a tab that shares nothing with other tests', for tests that are marked `browser`."""
+    async with chromium.tab(devtools) as made:
+        yield made
 
 
 def _browser() -> str | None:

@@ -36,6 +36,7 @@ TESTS = (
 SCRIPTS = (
     "noxfile.py",
     "conftest.py",
+    "testing",
     "generated/generate.py",
     "generated/contract_generator",
     "docs/hooks.py",

@@ -10,13 +10,14 @@ from contextlib import ExitStack
 from typing import Final, Self, get_args
 
 import click
+from osint_events.close_codes import CloseCode
 from osint_events.scopes import ScopeValue
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from osint_events_client import terminal
 from osint_events_client.client import Client, connect
-from osint_events_client.errors import ClientError
+from osint_events_client.errors import ClientError, Ended
 from osint_events_client.items import Event, Item
 
 _SIGNALLED: Final = 128
@@ -109,7 +110,9 @@ def listen(
         try:
             status = asyncio.run(_listen(client, show, count))
         except ClientError as error:
-            raise click.ClickException(terminal.printable(str(error))) from error
+            unknown = isinstance(error, Ended) and error.code == CloseCode.UNAUTHORIZED and token is None
+            hint = "; --token says who you are" if unknown else ""
+            raise click.ClickException(terminal.printable(f"{error}{hint}")) from error
         except BrokenPipeError:
             # So that nothing is written any more, neither now nor at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import re
 import ssl as tls
@@ -15,13 +16,14 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import websockets
 from osint_events import HelloClient
+from osint_events.close_codes import CloseCode, reconnects_after
 from osint_events.features import FEATURES
 from osint_events.scopes import ScopeValue
 from websockets.asyncio.client import ClientConnection
 
 from osint_events_client.errors import CannotConnect, Ended
 from osint_events_client.items import Event, Item, Moved
-from osint_events_client.reconnect import Backoff, comes_back_after
+from osint_events_client.reconnect import Backoff
 from osint_events_client.session import Command, Deliver, GiveUp, Probe, Send, Session
 
 _log = logging.getLogger("osint_events_client")
@@ -30,8 +32,7 @@ _NAME: Final = "osint-events-client"
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 2.0
 _WRITE_TIMEOUT: Final = 10.0
-_NORMAL: Final = 1000
-_ABNORMAL: Final = 1006
+_NOT_FOUND: Final = 404
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 
@@ -278,16 +279,16 @@ class Client:
             code, reason = _end_of(closed)
         except _Silent:
             connection.transport.abort()
-            code, reason = _ABNORMAL, "the server is silent"
+            code, reason = CloseCode.ABNORMAL_CLOSURE, "the server is silent"
         finally:
             self._connection = None
             self._session.disconnected()
             await connection.close()
         self._backoff.lasted(loop.time() - began)
-        if not comes_back_after(code) and code != _NORMAL:
+        if not reconnects_after(code) and code != CloseCode.NORMAL_CLOSURE:
             raise Ended(code, reason, self._session.last_error)
         _log.warning("the connection ended with %d%s", code, reason and f", {reason}")
-        return code != _NORMAL
+        return code != CloseCode.NORMAL_CLOSURE
 
     async def _next_commands(self, connection: ClientConnection) -> list[Command]:
         clock = asyncio.get_running_loop().time
@@ -362,7 +363,7 @@ def _end_of(closed: websockets.ConnectionClosed) -> tuple[int, str]:
     """Give the code and reason of who began to close; 1006 where nobody did."""
     by_server = closed.rcvd is not None and (closed.sent is None or closed.rcvd_then_sent)
     close = closed.rcvd if by_server else closed.sent
-    return (close.code, close.reason) if close is not None else (_ABNORMAL, "")
+    return (close.code, close.reason) if close is not None else (CloseCode.ABNORMAL_CLOSURE, "")
 
 
 def _is_final(error: Exception) -> bool:
@@ -374,4 +375,9 @@ def _is_final(error: Exception) -> bool:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, tls.SSLError) and error.errno is not None:
+        # asyncio's own words name the call that failed; those of the resolver, below 0, are for people.
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+    if isinstance(error, websockets.InvalidStatus) and error.response.status_code == _NOT_FOUND:
+        return f"{error}: is its path right, for instance /ws?"
     return " ".join(str(error).split()) or type(error).__name__

@@ -34,9 +34,10 @@ class Gap:
     Attributes:
         investigation_id: the investigation.
         reason: `lost`: the next event says that others came before it (RPL-2); `not_replayed`: the connection
-            was interrupted, and the server replays nothing; or as the server has it: why it could not
-            replay (`expired`, `epoch_changed`, `invalid`, `unavailable`), or why it may have missed some
-            itself (RPL-7); another error code, where it refused the attempt.
+            was interrupted, and the server replays nothing; `epoch_changed`: the server's sequence started
+            anew, so that the history from before is gone (RPL-8), whatever the server calls it; or as the
+            server has it: why it could not replay (`expired`, `invalid`, `unavailable`), or why it may have
+            missed some itself (RPL-7); another error code, where it refused the attempt.
         after: the position before it; None where it is not known.
         until: the position after it; None where it is not known.
         token: the one held before it, which may still recover what is missing; None without one.

@@ -1,17 +1,11 @@
-"""After which end a client comes back, and when (CLT-4)."""
+"""When a client comes back (CLT-4); after which end it does says the contract."""
 
 import random
 from typing import Final
 
 _LEAST: Final = 0.5
 _MOST: Final = 20.0
-_TRANSIENT: Final = frozenset({1001, 1006, 1011, 1012, 1013})
 _LAST_DOUBLING: Final = 16
-
-
-def comes_back_after(code: int) -> bool:
-    """Tell whether a client connects again after a connection that ended with this close code."""
-    return code in _TRANSIENT or 4000 <= code <= 4499  # noqa: PLR2004 - the protocol's range
 
 
 class Backoff:

@@ -18,6 +18,8 @@ from osint_events.scopes import ScopeValue, is_in_scope
 
 from osint_events_client.items import Event, Gap, Item, Moved
 
+_ANEW: Final = "epoch_changed"
+"""The reason of a gap behind which the history is gone."""
 _MAX_HELD: Final = 1000
 """Updates kept while it is not known whether what came before them is replayed."""
 
@@ -55,6 +57,8 @@ class Subscription:
         """Whether it is, on this connection."""
         self._token = token
         self._last: int | None = None
+        # Which sequence the position counts in (RPL-8); None: not known, as of a token from elsewhere.
+        self._epoch: str | None = None
         # Since the position that is held, a connection ended or the application asked to resume.
         self._interrupted = token is not None
         # The subscribe, by its reference, whose answer says what is replayed.
@@ -100,16 +104,18 @@ class Subscription:
         numbered = message.seq is not None and message.token is not None
         if numbered and self._resuming is not None and message.ref != self._resuming:
             return
-        missed = self._interrupted or self._resuming is not None
+        anew = numbered and self._is_another(message.epoch)
+        missed = self._interrupted or self._resuming is not None or anew
         replay = message.replay if numbered else None
         self._interrupted, self._resuming, held = False, None, self._taken()
         self._replaying = replay.count if replay is not None and replay.status == "complete" else None
         if missed and self._replaying is None:
-            reason = replay.reason if replay is not None else None
-            yield from self._gap(reason or "not_replayed", message.seq, held)
+            said = replay.reason if replay is not None else None
+            yield from self._gap(_ANEW if anew else said or "not_replayed", message.seq, held)
             if held and self._last is not None and message.seq is not None and message.seq > self._last:
                 # Nothing proves that what is held was all until the confirmation.
                 yield from self._gap("lost", message.seq, [])
+        self._epoch = message.epoch
         yield self._at(message.seq, message.token)
 
     def _updated(self, message: NegotiatedInvestigationUpdate) -> Iterator[Outcome]:
@@ -131,10 +137,12 @@ class Subscription:
         """Take word of a gap: the token held before it recovers what is recoverable (RPL-7)."""
         if self._resuming is not None:
             return
-        if self._token is not None and message.reason != "epoch_changed":
+        anew = message.reason == _ANEW or self._is_another(message.epoch)
+        if self._token is not None and not anew:
             yield Resume()
         else:
-            yield from self._gap(message.reason, message.seq, [])
+            yield from self._gap(_ANEW if anew else message.reason, message.seq, [])
+            self._epoch = message.epoch
             yield self._at(message.seq, message.token)
 
     def _moved(self, message: Position | ReplayComplete) -> Iterator[Outcome]:
@@ -171,6 +179,14 @@ class Subscription:
             if self._proves_loss(message):
                 yield Gap(self.investigation_id, "lost", self._last, message.prev, self._token)
             yield from self._delivered(message)
+
+    def _is_another(self, epoch: str | None) -> bool:
+        """Tell whether the sequence has started anew: what was before is gone (RPL-8).
+
+        The reason that a server gives need not say so: one that signs with new keys since its restart takes
+        its own old tokens for forged ones.
+        """
+        return None not in (epoch, self._epoch) and epoch != self._epoch
 
     def _proves_loss(self, message: NegotiatedInvestigationUpdate) -> bool:
         return self._last is not None and message.prev is not None and message.prev > self._last

@@ -6,6 +6,16 @@ from typing import Any, Final
 
 from osint_events_client.items import Event, Gap, Item, Refused
 
+_REASONS: Final = {
+    "lost": "the next one says that others came before it",
+    "not_replayed": "the connection was interrupted, and the server replays nothing",
+    "expired": "the server does not keep them any more, or too many were missed",
+    "epoch_changed": "the server began anew, and its history is gone",
+    "invalid": "the server does not know the position to resume from",
+    "unavailable": "the server could not reach its history",
+}
+"""What the reasons of a gap mean, for people."""
+
 _FIELDS: Final = ("task_id", "name", "status", "message")
 
 
@@ -28,7 +38,8 @@ def line(item: Item) -> str:
                 words.append("(replayed)")
             text = "  ".join([item.investigation_id, item.kind or "event of unknown kind", *words])
         case Gap():
-            text = f"{item.investigation_id}  events may be missing here: {item.reason}"
+            meaning = f" ({_REASONS[item.reason]})" if item.reason in _REASONS else ""
+            text = f"{item.investigation_id}  events may be missing here: {item.reason}{meaning}"
         case Refused():
             text = f"{item.investigation_id}  refused: {item.code}, {item.message}"
     return printable(text)

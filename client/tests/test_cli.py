@@ -118,7 +118,11 @@ async def test_an_end_that_does_not_pass_is_one_line(serving: Serving) -> None:
         await server.subscribed("X")
         await server.close(4501, "who are you")
         status, out, err = await ended(listening)
-    assert (status, out, err) == (1, "", "Error: the connection ended with 4501, who are you\n")
+    assert (status, out, err) == (
+        1,
+        "",
+        "Error: the connection ended with 4501, who are you; --token says who you are\n",
+    )
 
 
 async def test_a_normal_end_is_a_success(serving: Serving) -> None:
@@ -145,7 +149,7 @@ async def test_a_connection_that_breaks_is_said_and_made_again(serving: Serving)
 async def test_a_server_that_is_not_there_is_one_line() -> None:
     status, out, err = await ended(await start("listen", "ws://127.0.0.1:1/ws", "--investigation", "X"))
     assert (status, out, len(err.splitlines())) == (1, "", 1)
-    assert err.startswith("Error: cannot connect to ws://127.0.0.1:1/ws: ")
+    assert err == "Error: cannot connect to ws://127.0.0.1:1/ws: Connection refused\n"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,9 @@ async def test_on_a_terminal_a_task_has_a_bar_while_it_runs(serving: Serving) ->
 
 
 def test_what_is_not_an_event_is_said_in_words() -> None:
-    assert line(Gap("X", "expired")) == "X  events may be missing here: expired"
+    assert line(Gap("X", "of tomorrow")) == "X  events may be missing here: of tomorrow"
+    gone = "epoch_changed (the server began anew, and its history is gone)"
+    assert line(Gap("X", "epoch_changed")) == f"X  events may be missing here: {gone}"
     assert line(Refused("X", "forbidden", "no\n")) == "X  refused: forbidden, no<U+000A>"
     assert line(Event("X", None, {"progress": True, "message": ["no text"]})) == "X  event of unknown kind"
     assert json.loads(json_line(Gap("X", "lost", 1, 3))) == {

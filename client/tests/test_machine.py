@@ -115,9 +115,9 @@ class HistoryMachine(RuleBasedStateMachine):
         self.reconnect()
 
     @precondition(lambda self: self.connection is None)
-    @rule()
-    def restart(self) -> None:
-        self.server.restart()
+    @rule(keeps_keys=st.booleans())
+    def restart(self, keeps_keys: bool) -> None:
+        self.server.restart(keeps_keys=keeps_keys)
 
     def teardown(self) -> None:
         if not hasattr(self, "session"):
@@ -138,9 +138,11 @@ class HistoryMachine(RuleBasedStateMachine):
         assert self.began is not None
         expected = [event for event in self.published if event > self.began]
         position, gap = 0, False
+        last, anew = None, False
         for item in self.items:
             if isinstance(item, Gap):
                 gap = True
+                anew = anew or item.reason == "epoch_changed"
                 continue
             assert isinstance(item, Event)
             assert item.token is not None
@@ -149,7 +151,9 @@ class HistoryMachine(RuleBasedStateMachine):
             index = expected.index((epoch, seq))
             assert index >= position, "a duplicate, or out of order"
             assert index == position or gap, "a loss that nobody was told of"
+            assert last in {None, epoch} or anew, "a history that is gone without a word"
             position, gap = index + 1, False
+            last, anew = epoch, False
         assert position == len(expected), "the last event did not arrive"
 
 

@@ -1,14 +1,12 @@
-"""When a client comes back, and after how long."""
+"""After how long a client comes back."""
 
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from osint_events_client.reconnect import Backoff, comes_back_after
+from osint_events_client.reconnect import Backoff
 
 
 class Highest(random.Random):
@@ -38,10 +36,3 @@ def test_it_never_waits_longer_than_twenty_seconds(attempts: int, seed: int) -> 
     backoff = Backoff(random.Random(seed))
     for _ in range(min(attempts, 50)):
         assert 0 <= backoff.delay() <= 20
-
-
-def test_it_comes_back_after_the_codes_that_the_contract_names() -> None:
-    contract = Path(__file__).parents[2] / "schemas" / "v1" / "close_codes.yaml"
-    ranges = yaml.safe_load(contract.read_text())["reconnects"]
-    for code in range(1000, 5000):
-        assert comes_back_after(code) == any(least <= code <= most for least, most in ranges)

@@ -319,14 +319,55 @@ def test_an_announced_gap_is_recovered_unless_the_epoch_changed() -> None:
     client.subscribe("X")
     [_, asked] = welcomed(client)
     confirm(client, asked["ref"], 3)
-    announced = {"type": "gap", "investigation_id": "X", "epoch": "f", **position(9)}
-    [again] = sent(client.receive(json.dumps(announced | {"reason": "unavailable"}), 0))
+    announced = {"type": "gap", "investigation_id": "X", **position(9)}
+    [again] = sent(client.receive(json.dumps(announced | {"reason": "unavailable", "epoch": "e"}), 0))
     assert again["replay_token"] == position(3)["token"]
     confirm(client, again["ref"], 3, replay={"status": "complete", "count": 0})
-    [gap] = delivered(client.receive(json.dumps(announced | {"reason": "epoch_changed"}), 0))
+    [gap] = delivered(client.receive(json.dumps(announced | {"reason": "epoch_changed", "epoch": "f"}), 0))
     assert gap == Gap("X", "epoch_changed", after=3, until=9, token="t3")  # noqa: S106 -- no secret
     assert delivered(update(client, 9, 8)) == []
     assert len(delivered(update(client, 10, 9))) == 1
+
+
+@pytest.mark.parametrize("reason", ["invalid", "expired", "unavailable", "epoch_changed"])
+def test_another_epoch_says_that_the_history_is_gone_whatever_reason_the_server_gives(reason: str) -> None:
+    client = session()
+    client.subscribe("X")
+    [_, asked] = welcomed(client)
+    confirm(client, asked["ref"], 7)
+    client.disconnected()
+    [_, again] = welcomed(client)
+    failed = {"status": "failed", "reason": reason}
+    [gap] = delivered(confirm(client, again["ref"], 2, epoch="f", replay=failed))
+    assert gap == Gap("X", "epoch_changed", after=7, until=2, token="t7")  # noqa: S106 -- no secret
+    assert [event.seq for event in delivered(update(client, 3, 2))] == [3]
+    client.disconnected()
+    [_, third] = welcomed(client)
+    [gap] = delivered(
+        confirm(client, third["ref"], 3, epoch="f", replay={"status": "failed", "reason": "expired"})
+    )
+    assert gap.reason == "expired"
+
+
+def test_another_epoch_while_connected_is_told_by_a_confirmation_and_by_a_gap() -> None:
+    client = session()
+    client.subscribe("X")
+    [_, asked] = welcomed(client)
+    confirm(client, asked["ref"], 7)
+    [again] = sent(client.subscribe("X", ["tasks"]))
+    [gap] = delivered(confirm(client, again["ref"], 2, epoch="f"))
+    assert (gap.reason, gap.after, gap.until) == ("epoch_changed", 7, 2)
+    announced = {"type": "gap", "investigation_id": "X", "reason": "unavailable", "epoch": "g", **position(1)}
+    [gap] = delivered(client.receive(json.dumps(announced), 0))
+    assert (gap.reason, gap.after, gap.until) == ("epoch_changed", 2, 1)
+
+
+def test_a_token_from_elsewhere_has_no_epoch_that_could_be_another_one() -> None:
+    client = session()
+    client.subscribe("X", None, "of another server")
+    [_, asked] = welcomed(client)
+    [gap] = delivered(confirm(client, asked["ref"], replay={"status": "failed", "reason": "invalid"}))
+    assert gap.reason == "invalid"
 
 
 def test_what_is_held_while_an_answer_is_awaited_is_bounded() -> None:

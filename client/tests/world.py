@@ -39,6 +39,8 @@ class FakeServer:
     def __init__(self, features: frozenset[str] = frozenset(FEATURES)) -> None:
         self.features = features
         self.epoch = 1
+        self.first_known = 1
+        """The epoch from which on it knows its own tokens: it may sign with other keys after a restart."""
         self.head = 0
         self.events: dict[str, list[Published]] = {}
         self.floor = 0
@@ -86,9 +88,11 @@ class FakeServer:
         self.events.setdefault(investigation_id, []).append(Published(self.head, data))
         return self.head
 
-    def restart(self) -> None:
+    def restart(self, *, keeps_keys: bool) -> None:
         """Lose the history: the sequence starts anew (RPL-8)."""
         self.epoch += 1
+        if not keeps_keys:
+            self.first_known = self.epoch
         self.head = 0
         self.floor = 0
         self.events.clear()
@@ -115,7 +119,9 @@ class FakeServer:
         epoch, _, seq = (token or "0-0").partition("-")
         if token is None or int(epoch) != self.epoch or int(seq) < self.floor:
             if token is not None:
-                reason = "expired" if int(epoch) == self.epoch else "epoch_changed"
+                reason = "epoch_changed" if int(epoch) >= self.first_known else "invalid"
+                if int(epoch) == self.epoch:
+                    reason = "expired"
                 answer["replay"] = {"status": "failed", "reason": reason}
             numbered = {"epoch": str(self.epoch), "seq": self.head, "token": self.token(self.head)}
             connection.sent.append(answer | numbered)

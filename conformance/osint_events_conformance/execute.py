@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from osint_events.close_codes import CloseCode
+
 from osint_events_conformance import script as s
 from osint_events_conformance import security, values, verdicts
 from osint_events_conformance.model import Model
@@ -41,7 +43,7 @@ _BULKY = 2.0
 """How much longer than a single event half a megabyte may take until the next of it arrives."""
 
 
-_TOO_BIG = 1009
+_TOO_BIG = CloseCode.MESSAGE_TOO_BIG
 _UNSET = Debt("unconfirmed", None, "")  # type: ignore[arg-type]  # the model sets the debt and its peer
 _DEBT_OF: dict[type[s.Message], str] = {
     s.Hello: "no_welcome", s.Follow: "unconfirmed", s.Unfollow: "not_unsubscribed", s.AppPing: "no_app_pong",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from osint_events.close_codes import CloseCode
 from websockets.frames import Close
 
 from osint_events_conformance.records import Case, Peer
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
     from osint_events_conformance.capabilities import Talk
     from osint_events_conformance.positions import Owe, Pay
 
-SLOW_CONSUMER = 4002
-RATE_ABUSE = 4003
-_MAY_END_SLOW = frozenset({1001, 1012, 1013, 4001, SLOW_CONSUMER})
+_MAY_END_SLOW = frozenset(
+    {
+        CloseCode.GOING_AWAY,
+        CloseCode.SERVICE_RESTART,
+        CloseCode.TRY_AGAIN_LATER,
+        CloseCode.HEARTBEAT_TIMEOUT,
+        CloseCode.SLOW_CONSUMER,
+    }
+)
 """Codes with which a connection that was not read may end; the others say something else."""
 _STEP = 1 / 4
 """How much of the queue two readers may differ by for the one to tell what the other's was like."""
@@ -64,7 +71,9 @@ def judge_slow_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> No
     case.cases["FLW-2"] += 1
     if close is not None and close.code not in _MAY_END_SLOW:
         text = f"a slow consumer was ended with {close.code}"
-        case.find("wrong_slow_end", text, peer.name, at, expected=f"{SLOW_CONSUMER}, or TCP aborted")
+        case.find(
+            "wrong_slow_end", text, peer.name, at, expected=f"{CloseCode.SLOW_CONSUMER}, or TCP aborted"
+        )
     for debt in peer.debts:
         lost = debt.event
         if lost is None or lost.done is None or debt.kind != "lost":
@@ -135,7 +144,7 @@ def judge_abuse(peer: Peer, sent: int, at: float) -> None:
     peer.case.cases["FLW-3"] += 1
     if not peer.gone:
         text = f"{sent} messages, as fast as they go, did not end the connection"
-        peer.case.find("abuse_borne", text, peer.name, at, expected=str(RATE_ABUSE))
-    elif close is None or close.code != RATE_ABUSE:
+        peer.case.find("abuse_borne", text, peer.name, at, expected=str(CloseCode.RATE_ABUSE))
+    elif close is None or close.code != CloseCode.RATE_ABUSE:
         text = f"sustained abuse is ended with {close.code if close else 'no close frame'}"
-        peer.case.find("abuse_borne", text, peer.name, at, expected=str(RATE_ABUSE))
+        peer.case.find("abuse_borne", text, peer.name, at, expected=str(CloseCode.RATE_ABUSE))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from osint_events.close_codes import CloseCode
 from websockets.frames import Close
 
 from osint_events_conformance.records import Case, Debt, Peer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from osint_events_conformance.capabilities import Talk
     from osint_events_conformance.positions import Owe, Pay
 
-TIMED_OUT = 4001
+_TIMED_OUT = CloseCode.HEARTBEAT_TIMEOUT
 _EARLY = 0.95
 """Share of the time to live before which nobody may be given up: clocks differ a little."""
 _LATE = 2.0
@@ -50,18 +51,18 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
     """Judge an end that has to do with silence; say whether it was one."""
     code = close.code if close is not None else None
     debt, talk.end_due = talk.end_due, None
-    if debt is None and code != TIMED_OUT:
+    if debt is None and code != _TIMED_OUT:
         return False
     if debt is None and (peer.has_stalled or peer.was_mute):
         return True  # it may have been ended before it read what asked for a sign of life
     case, silent = peer.case, at - peer.link.wrote_at
     _judge_missing_ping(case, peer, talk, at)
-    if debt is not None and code != TIMED_OUT:
+    if debt is not None and code != _TIMED_OUT:
         text = f"a client that is silent for {silent:.1f} s is ended with {code or 'no close frame'}"
-        case.find("wrong_timeout", text, peer.name, at, expected=f"{TIMED_OUT} after {_life(talk):g} s")
+        case.find("wrong_timeout", text, peer.name, at, expected=f"{_TIMED_OUT} after {_life(talk):g} s")
     elif silent < _EARLY * _life(talk):
-        text = f"a client that showed life {silent:.1f} s ago is ended with {TIMED_OUT}"
-        case.find("wrong_timeout", text, peer.name, at, expected=f"{TIMED_OUT} after {_life(talk):g} s")
+        text = f"a client that showed life {silent:.1f} s ago is ended with {_TIMED_OUT}"
+        case.find("wrong_timeout", text, peer.name, at, expected=f"{_TIMED_OUT} after {_life(talk):g} s")
     case.cases["HB-2"] += 1
     return True
 
@@ -69,7 +70,7 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
 def _judge_missing_ping(case: Case, peer: Peer, talk: Talk, at: float) -> None:
     debt: Debt | None = talk.ping_due
     if debt is not None and at - debt.since > _interval(talk):
-        case.find("no_ping", f"ended with {TIMED_OUT} without a ping before", peer.name, at)
+        case.find("no_ping", f"ended with {_TIMED_OUT} without a ping before", peer.name, at)
 
 
 def _interval(talk: Talk) -> float:

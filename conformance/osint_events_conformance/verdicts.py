@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from osint_events.close_codes import CloseCode
 from websockets.frames import Close
 
 from osint_events_conformance import values
 from osint_events_conformance.records import KEPT_TEXT, Debt, Event, Peer, Subscription
 from osint_events_conformance.wire import Ended, Text
 
-ALLOWED_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009})
+ALLOWED_CLOSE_CODES = frozenset(
+    {
+        CloseCode.PROTOCOL_ERROR,
+        CloseCode.UNSUPPORTED_DATA,
+        CloseCode.INVALID_PAYLOAD,
+        CloseCode.POLICY_VIOLATION,
+        CloseCode.MESSAGE_TOO_BIG,
+    }
+)
 """ROB-2; 4xxx codes are allowed too."""
 _ORDER_WINDOW = 200
 

@@ -6,11 +6,12 @@ from typing import Any
 import jinja2
 
 from contract_generator import documents, typescript
+from contract_generator.close_codes import close_codes
 from contract_generator.shapes import Shapes, message_type
 from contract_generator.sources import DIRECTORY, SUFFIX, Schema, SourceError, Sources
 from contract_generator.templating import TEMPLATES, header
 
-PACKAGED = ("index.js", "validate.js", "features.js")
+PACKAGED = ("index.js", "validate.js", "features.js", "close-codes.js")
 """The modules of the npm package that the Python package carries too, so that a server can serve them."""
 
 _DATA = "generated/osint_events/javascript"
@@ -45,11 +46,15 @@ def files(sources: Sources, shapes: Shapes, templates: jinja2.Environment) -> di
             operation.union: {message_type(sources, name): name for name in operation.messages}
             for operation in sources.operations()
         },
+        "close_codes": close_codes(sources.yaml("close_codes.yaml")),
         "schemas": {name: bare(documents.bundled(sources, name), name) for name in sources.schemas},
     }
-    inputs = (f"{DIRECTORY}/*{SUFFIX}", f"{DIRECTORY}/asyncapi.yaml")
+    schemas = (f"{DIRECTORY}/*{SUFFIX}", f"{DIRECTORY}/asyncapi.yaml")
+    modules = {"validate": schemas, "features": schemas, "close-codes": (f"{DIRECTORY}/close_codes.yaml",)}
     made = {}
-    for name in ("validate.js", "validate.d.ts", "features.js", "features.d.ts"):
+    for name, inputs in (
+        (f"{name}{suffix}", of) for name, of in modules.items() for suffix in (".js", ".d.ts")
+    ):
         top = header(sources, "//", *inputs, f"{TEMPLATES}/typescript/{name}.j2")
         template = templates.get_template(f"typescript/{name}.j2")
         made[f"{typescript.PACKAGE}/{name}"] = template.render(context, header=top)

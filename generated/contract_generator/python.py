@@ -11,6 +11,7 @@ from datamodel_code_generator.enums import DataModelType
 from datamodel_code_generator.format import Formatter
 
 from contract_generator import legacy
+from contract_generator.close_codes import close_codes
 from contract_generator.shapes import Shapes
 from contract_generator.sources import DIRECTORY, SUFFIX, Schema, Sources
 from contract_generator.templating import TEMPLATES, header
@@ -19,9 +20,11 @@ _PACKAGE = "generated/osint_events"
 _SCHEMA_FILES = f"{DIRECTORY}/*{SUFFIX}"
 _ASYNCAPI = f"{DIRECTORY}/asyncapi.yaml"
 _LEGACY = f"{DIRECTORY}/legacy.yaml"
+_CLOSE_CODES = f"{DIRECTORY}/close_codes.yaml"
 _INPUTS = {
     "__init__": (_SCHEMA_FILES, _ASYNCAPI),
     "_wire": (),
+    "close_codes": (_CLOSE_CODES,),
     "contract": (),
     "events": (_SCHEMA_FILES, _ASYNCAPI),
     "features": (_SCHEMA_FILES, _ASYNCAPI),
@@ -36,6 +39,7 @@ def files(sources: Sources, shapes: Shapes, templates: jinja2.Environment) -> di
     unions = [union.name for union in shapes.unions] + [f"parse_{union.noun}" for union in shapes.unions]
     context = {
         "shapes": shapes,
+        "close_codes": close_codes(sources.yaml("close_codes.yaml")),
         "legacy_rules": legacy.rules(sources.yaml("legacy.yaml")),
         "union_names": sorted(unions),
         "class_names": sorted(shapes.classes, key=str.lower),

@@ -23,7 +23,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # it writes source code, no HTML
     )
-    made.filters.update(jsdoc=jsdoc, json=json.dumps, pieces=pieces, prose=prose)
+    made.filters.update(docstring=docstring, jsdoc=jsdoc, json=json.dumps, pieces=pieces, prose=prose)
     return made
 
 
@@ -45,9 +45,12 @@ def provenance(sources: Sources, *inputs: str) -> str:
 
 def prose(text: str, indent: int) -> str:
     """Lay text out within a docstring, indent columns from the left."""
-    space = " " * indent
-    safe = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
-    return textwrap.fill(safe, _WIDTH, initial_indent=space, subsequent_indent=space)
+    return _filled(_safe(text), indent)
+
+
+def docstring(text: str, indent: int) -> str:
+    """Lay text out as a whole docstring, indent columns from the left."""
+    return _filled(f'"""{_safe(text)}"""', indent)
 
 
 def jsdoc(text: str, indent: int = 0) -> str:
@@ -57,6 +60,15 @@ def jsdoc(text: str, indent: int = 0) -> str:
     if len(lines) <= 1:
         return f"{space}/** {''.join(lines)} */"
     return "\n".join([f"{space}/**", *(f"{space} * {line}" for line in lines), f"{space} */"])
+
+
+def _safe(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+
+
+def _filled(text: str, indent: int) -> str:
+    space = " " * indent
+    return textwrap.fill(text, _WIDTH, initial_indent=space, subsequent_indent=space)
 
 
 def pieces(text: str, width: int) -> list[str]:

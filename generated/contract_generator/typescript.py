@@ -14,7 +14,7 @@ from contract_generator.templating import TEMPLATES, header, provenance
 PACKAGE = "generated/typescript"
 """Where the npm package is."""
 
-_MODULES = ("index", "validate", "features")
+_MODULES = ("index", "validate", "features", "close-codes")
 _INPUTS = (f"{DIRECTORY}/*{SUFFIX}", f"{DIRECTORY}/asyncapi.yaml", f"{DIRECTORY}/legacy.yaml")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][0-9A-Za-z_$]*")
 _TYPES = {"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "null": "null"}

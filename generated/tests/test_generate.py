@@ -125,6 +125,8 @@ def test_a_generated_file_names_its_generator_its_sources_and_their_digest(name:
         ("legacy.yaml", "rules: []", "the last rule must have no condition"),
         ("legacy.yaml", "rules: [{id: LEG-1, kindof: type}]", "LEG-1: unknown kindof"),
         ("legacy.yaml", "rules: [{id: L, has_word: {m: ['a b']}}]", "'a b' is no word"),
+        ("close_codes.yaml", "reconnects: []", "not as described there: KeyError('codes')"),
+        ("close_codes.yaml", "codes: [{code: 4006, name: 'no-name'}]", "'no-name' is no name"),
         ("clauses.yaml", None, "cannot be read"),
     ],
 )

@@ -27,6 +27,7 @@ import {
   classify, isInvestigationUpdate, isTaskCompleted,
   type ClientMessage, type Event, type ServerMessage,
 } from "osint-events";
+import { CLOSE_CODES, reconnectsAfter } from "osint-events/close-codes";
 import { FEATURES, isUsed, used } from "osint-events/features";
 import { SCHEMA_OF, validate, type Failure } from "osint-events/validate";
 
@@ -54,7 +55,9 @@ function problems(message: ServerMessage): string[] {
   const failures: Failure[] = validate(schema, used(message, new Set()));
   return failures.map(({ path, keyword, message }) => `${path} ${keyword} ${message}`);
 }
-export { legacy, later, other, problems, started, subscribe, summary };
+const slow: 4002 = CLOSE_CODES.SLOW_CONSUMER;
+const back: boolean = reconnectsAfter(slow);
+export { back, legacy, later, other, problems, started, subscribe, summary };
 """
 
 
@@ -136,7 +139,8 @@ def test_the_package_can_be_packed_and_holds_what_it_needs(tmp_path: Path) -> No
         timeout=100,
     )
     [packed] = json.loads(done.stdout)
-    modules = {f"{name}{suffix}" for name in ("index", "validate", "features") for suffix in (".d.ts", ".js")}
+    names = ("index", "validate", "features", "close-codes")
+    modules = {f"{name}{suffix}" for name in names for suffix in (".d.ts", ".js")}
     assert {file["path"] for file in packed["files"]} == {"README.md", "package.json", *modules}
     assert packed["name"] == "osint-events"
 

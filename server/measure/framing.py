@@ -21,6 +21,7 @@ from typing import Any
 
 import aiohttp
 import click
+from osint_events.close_codes import CloseCode
 from served import Served, served
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -84,7 +85,7 @@ class Reader:
                 client.send_text(text.encode())
             await self._read(client, reader, writer, slow=slow)
         except ConnectionError:  # those who read too slowly may be dropped
-            self._tally.ends[1006] += 1
+            self._tally.ends[CloseCode.ABNORMAL_CLOSURE] += 1
         finally:
             writer.close()
 
@@ -121,7 +122,7 @@ class Reader:
             if slow:
                 await asyncio.sleep(0.02)
         if client.state is State.OPEN:
-            client.send_close(1000)
+            client.send_close(CloseCode.NORMAL_CLOSURE)
         self._flush(client, writer)
         while client.state is not State.CLOSED:
             data = await reader.read(1 << 20)

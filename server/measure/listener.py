@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from history import Broken, History
+from osint_events.close_codes import CloseCode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 FEATURES = ("heartbeat", "replay", "scopes", "flow", "unsubscribe", "errors")
-SLOW_CONSUMER = 4002
-ABNORMAL = 1006
 
 RECEIVE_BUFFER = 8192  # bytes: small, so that the server notices a client that stalls
 STAY_SECONDS = 8.0  # on average
@@ -70,7 +69,8 @@ class Listener:
             async with self._judged(), self._connection() as ws:
                 await self._wander(ws, stop)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._random.uniform(*AWAY_SECONDS))
+                async with asyncio.timeout(self._random.uniform(*AWAY_SECONDS)):
+                    await stop.wait()
 
     async def catch_up(self, heads: Mapping[tuple[str, str], int]) -> None:
         """Listen once more until all up to `heads`, by investigation and scope, is there."""
@@ -100,9 +100,9 @@ class Listener:
         try:
             yield
         except ConnectionClosed as closed:
-            code = closed.rcvd.code if closed.rcvd is not None else ABNORMAL
+            code = closed.rcvd.code if closed.rcvd is not None else CloseCode.ABNORMAL_CLOSURE
             self._tally[f"ended with {code}"] += 1
-            self._tally["slow consumer ends"] += code == SLOW_CONSUMER
+            self._tally["slow consumer ends"] += code == CloseCode.SLOW_CONSUMER
         except (OSError, InvalidHandshake) as error:
             self._tally[f"no connection: {type(error).__name__}"] += 1
         except Broken as broken:

@@ -22,15 +22,20 @@ class Served:
     Attributes:
         host: where it listens.
         port: where it listens.
-        pid: its process.
+        process: what runs.
         log: what it writes to standard error.
 
     """
 
     host: str
     port: int
-    pid: int
+    process: subprocess.Popen[str]
     log: Path
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self.process.pid
 
     def resident_mib(self) -> float:
         """Return its resident memory."""
@@ -40,11 +45,8 @@ class Served:
         raise RuntimeError("no VmRSS: this runs on Linux only")
 
     def is_alive(self) -> bool:
-        """Say whether the process still runs, which a zombie does not."""
-        try:
-            return ") Z " not in Path(f"/proc/{self.pid}/stat").read_text()
-        except FileNotFoundError:
-            return False
+        """Say whether the process still runs."""
+        return self.process.poll() is None
 
 
 @contextmanager
@@ -65,8 +67,8 @@ def served(*flags: str) -> Iterator[Served]:
                 assert process.stdout is not None
                 line = process.stdout.readline()
                 if "://" not in line:
-                    raise RuntimeError(f"the server did not start: {log.read_text()}")
+                    raise SystemExit(f"the server did not start: {log.read_text().strip()}")
                 host, port = line.split("://")[1].strip().rsplit(":", 1)
-                yield Served(host, int(port), process.pid, log)
+                yield Served(host, int(port), process, log)
             finally:
                 process.terminate()

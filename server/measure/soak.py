@@ -12,12 +12,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import subprocess
 import sys
 from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ import aiohttp
 import click
 from history import History, Published
 from listener import Listener
+from served import Served, served
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,11 @@ SETTINGS = {
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the summary to this file, too.")
 def main(seconds: float, clients: int, seed: int | None, file: Path | None) -> None:
     """Soak the reference server."""
-    summary = asyncio.run(soak(seconds, clients, random.randrange(2**32) if seed is None else seed))
+    flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    with served("--compression", *flags) as server:
+        summary = asyncio.run(
+            soak(server, seconds, clients, random.randrange(2**32) if seed is None else seed)
+        )
     text = json.dumps(summary, indent=1)
     click.echo(text)
     if file is not None:
@@ -90,12 +93,13 @@ def main(seconds: float, clients: int, seed: int | None, file: Path | None) -> N
         sys.exit(3)
 
 
-async def soak(seconds: float, clients: int, seed: int) -> dict[str, Any]:
-    """Run, and return the summary: the seed, what was counted, and what is wrong."""
+async def soak(server: Served, seconds: float, clients: int, seed: int) -> dict[str, Any]:
+    """Run against a server, and return the summary: the seed, what was counted, and what is wrong."""
     tally: Counter[str] = Counter()
     log: dict[str, list[Published]] = defaultdict(list)
     stop = asyncio.Event()
-    async with serving() as (address, server), aiohttp.ClientSession() as http:
+    address = (server.host, server.port)
+    async with aiohttp.ClientSession() as http:
         listeners = [
             Listener(number, address=address, histories=histories(number, seed), tally=tally, seed=seed)
             for number in range(clients)
@@ -115,8 +119,8 @@ async def soak(seconds: float, clients: int, seed: int) -> dict[str, Any]:
         await asyncio.gather(*(listener.catch_up(heads) for listener in listeners))
         problems = [problem for listener in listeners for problem in listener.broken]
         problems += [difference for listener in listeners for difference in differences(listener, log)]
-        if server.returncode is not None:
-            problems.append(f"the server ended with {server.returncode}")
+        if not server.is_alive():
+            problems.append(f"the server ended: {server.log.read_text()[-1000:].strip() or 'without a word'}")
         memory = peak_memory(server.pid)
     tally["published"] = sum(map(len, log.values()))
     return {
@@ -162,7 +166,8 @@ class Publisher:
         number = 0
         while not stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), chance.uniform(*self.traffic.pause))
+                async with asyncio.timeout(chance.uniform(*self.traffic.pause)):
+                    await stop.wait()
             events = []
             for kind in chance.choices(list(KINDS), k=chance.choice((1,) * 20 + (12,))):
                 number += 1
@@ -212,27 +217,6 @@ async def report(tally: Counter[str], log: dict[str, list[Published]]) -> None:
         await asyncio.sleep(REPORT_SECONDS)
         told = ", ".join(f"{tally[name]} {name}" for name in ("events", *NEEDED))
         click.echo(f"{sum(map(len, log.values()))} published; {told}", err=True)
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[tuple[tuple[str, int], asyncio.subprocess.Process]]:
-    """Run the reference server in a process of its own; give its host and port."""
-    command = str(Path(sys.executable).with_name("osint-events-server"))
-    flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    server = await asyncio.create_subprocess_exec(
-        command, "run", "--port=0", "--compression", *flags, stdout=subprocess.PIPE
-    )
-    try:
-        assert server.stdout is not None
-        line = (await server.stdout.readline()).decode()
-        if not line.startswith("listening on http://"):
-            raise SystemExit(f"the server did not start: {line.strip() or 'see above'}")
-        host, port = line.removeprefix("listening on http://").strip().split(":")
-        yield (host, int(port)), server
-    finally:
-        if server.returncode is None:
-            server.terminate()
-            await server.wait()
 
 
 def peak_memory(pid: int) -> float | None:

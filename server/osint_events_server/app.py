@@ -6,7 +6,8 @@ import random
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
+from osint_events.close_codes import CloseCode
 
 from osint_events_server import console, drain, handshake
 from osint_events_server.arrival import arrived
@@ -128,7 +129,7 @@ class Service:
 
         await drain.spread(
             self._connections.hub.connections,
-            lambda connection: connection.end(WSCloseCode.SERVICE_RESTART, "the server restarts", flush=True),
+            lambda connection: connection.end(CloseCode.SERVICE_RESTART, "the server restarts", flush=True),
             seconds=self._settings.drain_time,
             clock=asyncio.get_running_loop().time,
             sleep=sleep,

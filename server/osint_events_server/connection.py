@@ -11,10 +11,10 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 from osint_events import Ping
+from osint_events.close_codes import CloseCode
 
 from osint_events_server import frames, logs
 from osint_events_server.access import Access
@@ -50,17 +50,6 @@ from osint_events_server.writer import Writer
 
 _log = logging.getLogger(__name__)
 _PING_FRAME = Frames(b"\x89\x00")  # a control frame without payload (RFC 6455, section 5.5.2)
-
-
-class CloseCode(IntEnum):
-    """The protocol's own close codes."""
-
-    HEARTBEAT_TIMEOUT = 4001
-    SLOW_CONSUMER = 4002
-    RATE_ABUSE = 4003
-    AUTHENTICATION_EXPIRED = 4005
-    UNAUTHORIZED = 4501
-    AUTHENTICATION_TIMEOUT = 4504
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +222,7 @@ class Connection:
                     self._refuse("the first message is no hello with a token")
                     return
                 case WSMsgType.BINARY:
-                    self.end(WSCloseCode.UNSUPPORTED_DATA, "text messages only")
+                    self.end(CloseCode.UNSUPPORTED_DATA, "text messages only")
                     return
                 case WSMsgType.ERROR:
                     # aiohttp answered what breaks RFC 6455 or the limit with a close frame.
@@ -299,7 +288,7 @@ class Connection:
             self.abort()
 
     def _give_up_reading(self, reason: str) -> None:
-        self.end(CloseCode.SLOW_CONSUMER if self._features else WSCloseCode.TRY_AGAIN_LATER, reason)
+        self.end(CloseCode.SLOW_CONSUMER if self._features else CloseCode.TRY_AGAIN_LATER, reason)
 
     def _give_up_waiting(self) -> None:
         self.end(CloseCode.AUTHENTICATION_TIMEOUT, "no hello with a token in time")
@@ -317,7 +306,7 @@ class Connection:
             self.end(CloseCode.HEARTBEAT_TIMEOUT, "heartbeat timeout")
         else:
             self._log.info("no sign of life")
-            self._node.counts.closed[WSCloseCode.ABNORMAL_CLOSURE] += 1
+            self._node.counts.closed[CloseCode.ABNORMAL_CLOSURE] += 1
             self._writer.close()
             self._transport.close()
             asyncio.get_running_loop().call_later(self._node.settings.close_timeout, self.abort)
@@ -335,7 +324,7 @@ class Connection:
     async def _take(self, text: str) -> None:
         self._node.counts.received_messages += 1
         if self._is_deflated and len(text.encode()) > self._node.settings.max_message_bytes:
-            self.end(WSCloseCode.MESSAGE_TOO_BIG, "message too large")
+            self.end(CloseCode.MESSAGE_TOO_BIG, "message too large")
         elif self._rate_limit is None:
             await self._inbox.take(text)
         else:
@@ -400,7 +389,7 @@ class Connection:
             self._refuse(str(refused))
         except AuthenticatorFailure as failure:
             self._log.error("the authenticator failed: %s", failure)
-            self.end(WSCloseCode.INTERNAL_ERROR, "internal error")
+            self.end(CloseCode.INTERNAL_ERROR, "internal error")
         else:
             await self._perform(self._session.authenticated(command.hello, self._access.may_see))
 

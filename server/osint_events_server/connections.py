@@ -4,7 +4,8 @@ import asyncio
 import secrets
 from http import HTTPStatus
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
+from osint_events.close_codes import CloseCode
 
 from osint_events_server import handshake
 from osint_events_server.access import Access
@@ -159,7 +160,7 @@ class Connections:
         """Close all connections with 1001, after what waits for them; bounded in time."""
         self.are_refused = True
         for connection in self.hub.connections:
-            connection.end(WSCloseCode.GOING_AWAY, "the server stops", flush=True)
+            connection.end(CloseCode.GOING_AWAY, "the server stops", flush=True)
         if self._serving:
             await asyncio.wait(self._serving.values(), timeout=self._settings.shutdown_timeout)
         for connection in self._serving:

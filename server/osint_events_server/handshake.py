@@ -4,7 +4,8 @@ import zlib
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
+from osint_events.close_codes import CloseCode
 
 from osint_events_server import deflate
 from osint_events_server.ingest import Refused
@@ -47,10 +48,12 @@ class Response(web.WebSocketResponse):
         if self._extension is not None and _EXTENSIONS in self.headers:
             self.headers[_EXTENSIONS] = self._extension
 
-    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+    async def close(
+        self, *, code: int = CloseCode.NORMAL_CLOSURE, message: bytes = b"", drain: bool = True
+    ) -> bool:
         """Close; what cannot be inflated is malformed (ROB-2), which aiohttp would close with 1000."""
         if isinstance(self.exception(), zlib.error):
-            code = WSCloseCode.INVALID_TEXT
+            code = CloseCode.INVALID_PAYLOAD
         return await super().close(code=code, message=message, drain=drain)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from osint_events.close_codes import CloseCode
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -182,7 +183,7 @@ class _Node(Collector):
 
 
 def _slow(counts: Counts) -> int:
-    return counts.closed[4002] + counts.closed[1013]
+    return counts.closed[CloseCode.SLOW_CONSUMER] + counts.closed[CloseCode.TRY_AGAIN_LATER]
 
 
 def _labelled(

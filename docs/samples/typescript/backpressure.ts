@@ -5,6 +5,7 @@ import {
   isInvestigationUpdate,
   type NegotiatedSubscribeInvestigation,
 } from "osint-events";
+import { CLOSE_CODES } from "osint-events/close-codes";
 
 export function follow(url: string, investigationId: string, show: (line: string) => void): void {
   const socket = new WebSocket(`${url}/web-${Math.random().toString(36).slice(2)}`);
@@ -42,5 +43,5 @@ export function follow(url: string, investigationId: string, show: (line: string
       else show(line);
     }
   };
-  socket.onclose = ({ code }) => show(code === 4002 ? "too slow: resume by token" : `ended with ${code}`);
+  socket.onclose = ({ code }) => show(code === CLOSE_CODES.SLOW_CONSUMER ? "too slow: resume by token" : `ended with ${code}`);
 }

@@ -10,10 +10,7 @@ import {
   type Hello,
   type NegotiatedSubscribeInvestigation,
 } from "osint-events";
-
-// After any other code a client stops: it would only be refused again.
-const comesBackAfter = (code: number): boolean =>
-  [1001, 1006, 1011, 1012, 1013].includes(code) || (code >= 4000 && code <= 4499);
+import { reconnectsAfter } from "osint-events/close-codes";
 
 export function follow(url: string, investigationId: string, show: (line: string) => void): void {
   let last = -1; // the position: the number of the last event that counts
@@ -68,7 +65,8 @@ export function follow(url: string, investigationId: string, show: (line: string
     socket.onmessage = ({ data }) => receive(JSON.parse(data));
     socket.onclose = ({ code }) => {
       clearTimeout(stable);
-      if (!comesBackAfter(code)) return show(`ended with ${code}`);
+      // After any other code a client stops: it would only be refused again (CLT-4).
+      if (!reconnectsAfter(code)) return show(`ended with ${code}`);
       // Full jitter: else all clients of a server that restarts come back at the same moment (CLT-4).
       const ceiling = Math.min(20_000, 500 * 2 ** attempts++);
       setTimeout(connect, Math.random() * ceiling);

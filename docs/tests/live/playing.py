@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from chromium import Page
 
-from .chromium import opened
 from .relay import SECONDS
 
 ROOT = Path(__file__).parents[3]
@@ -65,10 +65,8 @@ async def program(*command: str | Path) -> AsyncIterator[Lines]:
 
 
 @asynccontextmanager
-async def page(
-    browser: str, profile: Path, sample: str, url: str, investigation_id: str
-) -> AsyncIterator[Lines]:
-    """Open a page in Chromium that runs a sample; what it shows is posted back."""
+async def page(tab: Page, sample: str, url: str, investigation_id: str) -> AsyncIterator[Lines]:
+    """Open a page that runs a sample; what it shows is posted back."""
     lines = Lines()
     html = PAGE.format(sample=sample, url=url, investigation_id=investigation_id)
 
@@ -90,8 +88,8 @@ async def page(
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        async with opened(browser, f"http://127.0.0.1:{port}/", profile):
-            yield lines
+        await tab.open(f"http://127.0.0.1:{port}/")
+        yield lines
     finally:
         await runner.cleanup()
 

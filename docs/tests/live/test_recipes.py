@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -55,8 +56,10 @@ def language(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def play(request: pytest.FixtureRequest, language: str, tmp_path: Path) -> Play:
+def play(request: pytest.FixtureRequest, language: str) -> Play:
     """Run a sample in a language, by way of a relay."""
+    # Here, where no loop runs yet.
+    tab: Any = request.getfixturevalue("tab") if language == "browser" else None
 
     def started(sample: str, way: Relay) -> AbstractAsyncContextManager[Lines]:
         match language:
@@ -67,8 +70,7 @@ def play(request: pytest.FixtureRequest, language: str, tmp_path: Path) -> Play:
             case "typescript":
                 return program(*node(request.getfixturevalue("compiled") / f"{sample}.js", way.url, ID))
             case _:
-                chromium = request.getfixturevalue("browser")
-                return page(chromium, tmp_path / "profile", f"{sample}.js", way.url, ID)
+                return page(tab, f"{sample}.js", way.url, ID)
 
     return started
 

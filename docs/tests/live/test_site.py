@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from check_site import problems
-
-from .chromium import Page, opened
+from chromium import Page
 
 ROOT = Path(__file__).parents[3]
 KINDS = (
@@ -45,33 +44,26 @@ def test_the_site_is_built_strictly_and_every_link_leads_somewhere(site: Path) -
     assert problems(site) == []
 
 
-async def measured(page: Page, address: str, width: int, scheme: str) -> dict[str, Any]:
-    await page.look(width, scheme)
-    await page.go(address)
-    found: dict[str, Any] = await page.evaluate(
-        f"new Promise((done) => document.readyState === 'complete' ? done({MEASURE})"
-        f" : addEventListener('load', () => done({MEASURE})))"
-    )
+async def measured(tab: Page, page: Path, width: int, *, dark: bool = False) -> dict[str, Any]:
+    await tab.show(width, dark=dark)
+    await tab.open(page.as_uri())
+    found: dict[str, Any] = await tab.evaluate(MEASURE)
     return found
 
 
 @pytest.mark.browser
-async def test_each_kind_of_page_fits_a_narrow_screen(browser: str, site: Path, tmp_path: Path) -> None:
-    async with opened(browser, "about:blank", tmp_path / "profile") as page:
-        for name in KINDS:
-            found = await measured(page, (site / f"{name}.html").as_uri(), 400, "light")
-            assert found["overflow"] <= 0, name
-            assert all(width <= 400 for width in found["drawings"]), name
-            assert "osint-events" in found["title"]
+async def test_each_kind_of_page_fits_a_narrow_screen(tab: Page, site: Path) -> None:
+    for name in KINDS:
+        found = await measured(tab, site / f"{name}.html", 400)
+        assert found["overflow"] <= 0, name
+        assert all(width <= 400 for width in found["drawings"]), name
+        assert "osint-events" in found["title"]
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
-async def test_the_colours_are_those_that_the_reader_prefers(
-    browser: str, site: Path, tmp_path: Path, scheme: str, dark: bool
-) -> None:
-    async with opened(browser, "about:blank", tmp_path / "profile") as page:
-        found = await measured(page, (site / "protocol" / "index.html").as_uri(), 1280, scheme)
-        red = int(found["background"].removeprefix("rgb(").split(",")[0])
-        assert (red < 100) is dark
-        assert len(found["drawings"]) >= 5
+@pytest.mark.parametrize("dark", [False, True])
+async def test_the_colours_are_those_that_the_reader_prefers(tab: Page, site: Path, dark: bool) -> None:
+    found = await measured(tab, site / "protocol" / "index.html", 1280, dark=dark)
+    red = int(found["background"].removeprefix("rgb(").split(",")[0])
+    assert (red < 100) is dark
+    assert len(found["drawings"]) >= 5

@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from chromium import Page
 
-from .chromium import opened
 from .relay import SECONDS
 
 DOCS = Path(__file__).parents[2]
@@ -118,12 +118,12 @@ async def test_what_is_published_is_shown(reader: Reader, listener: str) -> None
 
 
 @pytest.mark.browser
-async def test_the_page_shows_the_tasks_as_they_run(reader: Reader, browser: str, tmp_path: Path) -> None:
+async def test_the_page_shows_the_tasks_as_they_run(reader: Reader, tab: Page) -> None:
     async with reader.running("python -m http.server") as files:
         await said(files, "Serving HTTP")
         address = f"http://127.0.0.1:{reader.ports['8080']}/watch.html"
         server = f"ws://127.0.0.1:{reader.ports['8000']}/ws"
-        async with opened(browser, f"{address}?server={server}", tmp_path / "profile") as page:
-            await page.shows("listening")
-            await reader.run(f"{PUBLISH} --ndjson")
-            assert "Investigation 1234" in await page.shows("domain_recon: task_completed 100 %")
+        await tab.open(f"{address}?server={server}")
+        await tab.shows("listening")
+        await reader.run(f"{PUBLISH} --ndjson")
+        assert "Investigation 1234" in await tab.shows("domain_recon: task_completed 100 %")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,8 @@ import aiohttp
 import pytest
 from osint_events_server.settings import Settings
 
-from . import chromium
-
 if TYPE_CHECKING:
-    from .chromium import Page
+    from chromium import Page
 
 Publish = Callable[..., Awaitable[None]]
 
@@ -82,21 +80,13 @@ async def wire(server: str) -> AsyncIterator[Wire]:
     made.cut()
 
 
-@pytest.fixture(scope="session")
-def devtools(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the DevTools of a browser that all tests share."""
-    with chromium.started(browser, tmp_path_factory.mktemp("chromium")) as url:
-        yield url
-
-
 @pytest.fixture
-async def page(devtools: str) -> AsyncIterator[Page]:
+async def page(tab: Page) -> AsyncIterator[Page]:
     """Give a tab. No test may leave an error in its console: the page's own policy would write one, too."""
-    async with chromium.tab(devtools) as made:
-        await made.show(1280)
-        yield made
-        await made.evaluate("1")  # reads what it said until now
-        assert [problem for problem in made.problems if "WebSocket connection to" not in problem] == []
+    await tab.show(1280)
+    yield tab
+    await tab.evaluate("1")  # reads what it said until now
+    assert [problem for problem in tab.problems if "WebSocket connection to" not in problem] == []
 
 
 @pytest.fixture

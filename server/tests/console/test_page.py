@@ -15,7 +15,8 @@ from osint_events_server.server import running
 from osint_events_server.settings import Settings
 
 if TYPE_CHECKING:
-    from .chromium import Page
+    from chromium import Page
+
     from .conftest import Publish, Wire
 
 pytestmark = pytest.mark.browser

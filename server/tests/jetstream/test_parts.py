@@ -6,6 +6,8 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from osint_events_server.store import StoreUnavailable
+from osint_events_server.store.jetstream import broker
+from osint_events_server.store.jetstream.broker import Broker, BrokerOptions
 from osint_events_server.store.jetstream.latest import Latest
 from osint_events_server.store.jetstream.messages import Control, Numbers
 
@@ -90,3 +92,31 @@ async def test_who_gives_up_waiting_takes_no_answer_from_others() -> None:
     asked.may_answer.set()
     assert await asyncio.gather(*others) == [2, 2]
     assert first.cancelled()
+
+
+async def test_a_connection_that_is_being_made_anew_ends_though_its_cancellation_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = asyncio.Queue[None]()
+
+    async def refused() -> None:
+        attempts.put_nowait(None)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if attempts.empty():  # as asyncio.wait_for, within nats-py, may do up to Python 3.11
+                raise OSError("refused") from None
+            raise
+
+    async def closed() -> None:
+        pass
+
+    monkeypatch.setattr(broker, "RETRY_AFTER", 0)
+    connection = Broker(BrokerOptions(("nats://127.0.0.1:1",)), "a test")
+    monkeypatch.setattr(connection, "_open", refused)
+    monkeypatch.setattr(connection._client, "close", closed)
+    await connection._closed()
+    await attempts.get()
+    async with asyncio.timeout(10):
+        await connection.close()
+    assert attempts.empty()

@@ -1,11 +1,11 @@
 /** The shell around the session: a WebSocket that is opened again, and one timer. */
 
+import { CLOSE_CODES, reconnectsAfter } from "./contract/close-codes.js";
 import { inspect, inspectSent } from "./inspect.js";
-import { Backoff, comesBackAfter } from "./reconnect.js";
+import { Backoff } from "./reconnect.js";
 
 /** The close code of a connection that this page drops: one after which a client comes back. */
 const DROPPED = 4000;
-const NORMAL = 1000;
 /** Timers of browsers hold no longer waits. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -63,7 +63,7 @@ export class Connection {
   /** Ends the connection, and makes no other. */
   disconnect() {
     clearTimeout(this.#timer);
-    this.#lose(NORMAL);
+    this.#lose(CLOSE_CODES.NORMAL_CLOSURE);
     this.#become("off", "not connected");
   }
 
@@ -144,8 +144,8 @@ export class Connection {
   /** @param {number} code @param {string} reason */
   #closed(code, reason) {
     const text = `the connection ended with ${code}${reason && ` (${reason})`}`;
-    this.#lose(NORMAL);
-    if (comesBackAfter(code)) this.#wait(text);
+    this.#lose(CLOSE_CODES.NORMAL_CLOSURE);
+    if (reconnectsAfter(code)) this.#wait(text);
     else this.#become("ended", `${text}, after which a client does not come back by itself`);
   }
 

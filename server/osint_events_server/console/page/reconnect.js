@@ -1,17 +1,8 @@
-/** After which end a client comes back, and when (CLT-4). */
+/** When a client comes back (CLT-4); after which end it does says the contract. */
 
 const LEAST_MS = 500;
 const MOST_MS = 20_000;
 const LAST_DOUBLING = 16;
-const TRANSIENT = new Set([1001, 1006, 1011, 1012, 1013]);
-
-/**
- * Tells whether a client connects again after a connection that ended with this close code.
- * @param {number} code
- */
-export function comesBackAfter(code) {
-  return TRANSIENT.has(code) || (code >= 4000 && code <= 4499);
-}
 
 /** How long to wait before the next attempt: full jitter below a ceiling that doubles, 0.5 s to 20 s. */
 export class Backoff {

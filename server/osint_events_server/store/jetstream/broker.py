@@ -172,7 +172,8 @@ class Broker:
             self._reviving = asyncio.get_running_loop().create_task(self._revive())
 
     async def _revive(self) -> None:
-        while not self._client.is_connected:
+        # Looked at each time, since nats-py may lose a cancellation (see `request`).
+        while not self._is_closing and not self._client.is_connected:
             await asyncio.sleep(RETRY_AFTER)
             old = self._client
             try:
@@ -184,7 +185,8 @@ class Broker:
                 if old is not self._client:
                     await old.close()
         self._reviving = None
-        self._tell_watchers()
+        if not self._is_closing:
+            self._tell_watchers()
 
     def _tell_watchers(self) -> None:
         _log.warning("connected to NATS for %s again", self._purpose)

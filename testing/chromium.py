@@ -69,6 +69,11 @@ class Page:
             text = await self.evaluate("document.body.innerText")
             raise AssertionError(f"never true: {condition}\n{text}") from None
 
+    async def shows(self, text: str) -> str:
+        """Wait until a text is on the page; give everything on it."""
+        everything = "document.body.innerText"
+        return str(await self.until(f"{everything}.includes({json.dumps(text)}) && {everything}"))
+
     async def type(self, text: str) -> None:
         """Type a text where the focus is."""
         await self.send("Input.insertText", text=text)
@@ -131,7 +136,7 @@ def started(browser: str, profile: Path) -> Iterator[str]:
 @contextlib.asynccontextmanager
 async def tab(devtools: str) -> AsyncIterator[Page]:
     """Give a tab that shares nothing with others."""
-    async with connect(devtools, max_size=None, ping_interval=None) as ws:
+    async with connect(devtools, proxy=None, max_size=None, ping_interval=None) as ws:
         browser = Page(ws, None)
         context = await browser.send("Target.createBrowserContext")
         target = await browser.send("Target.createTarget", url="about:blank", **context)
