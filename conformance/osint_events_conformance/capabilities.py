@@ -34,7 +34,7 @@ _KNOWN_CODES = frozenset(
 )
 REFUSALS = frozenset({"subscription_limit", "rate_limited", "unavailable", "internal", "forbidden"})
 """Errors by which a server may refuse a message that is right (SUB-1)."""
-_PROMISED = {"already_initialized": "NEG-2", "invalid_scope": "SCP-2"}
+_PROMISED = {"already_initialized": "NEG-2", "invalid_scope": "SCP-2", "forbidden": "SEC-2"}
 """Errors that must be told to who negotiated `errors`, and where that stands; others may be (ROB-2)."""
 _TOLERATED = {**_PROMISED, "unknown_type": "ROB-3"}
 """Errors about messages that may not end the connection, and where that stands."""
@@ -135,6 +135,10 @@ class Capabilities:
         self.protocol = 1
         self.welcome: Mapping[str, Any] = {}
         """The welcome of who asks for everything."""
+        self.checks_origins = False
+        """Whether the server refuses a page from anywhere (SEC-3)."""
+        self.trigger_may_see = False
+        """Whether who makes the server emit may subscribe to the forbidden investigation."""
 
     # What the client does
 
@@ -146,7 +150,9 @@ class Capabilities:
             return
         # Whether it knows hello at all is for the probe to see.
         debt = self._owe(peer, "no_welcome", "", at) if self.offered is not None else None
-        if debt is not None and _is_unusual(message):
+        if debt is not None and peer.stranger:
+            debt.clause = "SEC-1"
+        elif debt is not None and _is_unusual(message):
             debt.clause = "NEG-3"
         features = tuple(one for one in message["features"] if isinstance(one, str))
         peer.talk = Talk(features, message["protocol"], _ref(message), debt)
@@ -523,6 +529,7 @@ class Capabilities:
         if known and message["temporary"] is not (code in TEMPORARY_ERRORS):
             text = f"error {code} says temporary: {values.show(message['temporary'])}"
             case.find("wrong_error", text, peer.name, at)
+        peer.told_forbidden = peer.told_forbidden or code == "forbidden"
         if code == "rate_limited":
             flow.limited(peer, talk, message, at)
         request = next((one for one in talk.requests if ref is not None and one.ref == ref), None)
@@ -544,7 +551,8 @@ class Capabilities:
             case.progressed_at = at
         if known and code not in mistake.codes and code not in {"rate_limited", "unavailable"}:
             text = f"error {code}, where {' or '.join(mistake.codes)} is what is wrong"
-            case.find("wrong_error", text, peer.name, at)
+            clause = "SEC-2" if "forbidden" in mistake.codes else ""
+            case.find("wrong_error", text, peer.name, at, clause=clause)
 
     def _refused(self, peer: Peer, talk: Talk, request: Request) -> None:
         """A request that was refused is owed no answer any more."""

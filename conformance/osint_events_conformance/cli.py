@@ -55,12 +55,12 @@ Exit status:
 # What reports and drawing need is no part of a replay: it runs what was recorded.
 _REPLAY_SETTINGS = (
     "inject", "trigger_url", "trigger_command", "restart_command", "fallback", "timeout_scale", "header",
-    "subprotocol", "origin", "cacert", "cert", "key", "seed",
+    "token", "trigger_token", "forbidden_id", "subprotocol", "origin", "cacert", "cert", "key", "seed",
 )  # fmt: skip
 
 _REPLAYED = ("fallback", "timeout_scale", "subprotocol", "origin")
 # Never the command: a file that came from elsewhere must not choose what runs here.
-_REPLAYED_ON_SAME_SERVER = ("inject", "trigger_url", "cacert", "cert", "key")
+_REPLAYED_ON_SAME_SERVER = ("inject", "trigger_url", "forbidden_id", "cacert", "cert", "key")
 
 _Result = TypeVar("_Result")
 
@@ -162,8 +162,9 @@ def replay(
     rng = random.Random(settings.seed)
     replayed = _run(replaying.replay(recorded, settings, rng))
     for entry in replayed.case.wire if replayed.case else ():
-        click.echo(f"{entry.at:9.3f} s  {entry.conn} {entry.direction} {printable(entry.text)}")
-    click.echo(printable(replayed.line(recorded)))
+        shown = launch.without(settings.secrets, entry.text)
+        click.echo(f"{entry.at:9.3f} s  {entry.conn} {entry.direction} {printable(shown)}")
+    click.echo(printable(launch.without(settings.secrets, replayed.line(recorded))))
     sys.exit(int(replayed.state.exit_status))
 
 
@@ -181,7 +182,13 @@ def _replay_settings(recorded: trace.Trace, said: dict[str, Any], config: Path |
     if missing:
         names = ", ".join(line.partition(":")[0] for line in missing)
         raise SettingsError(f"it was recorded with headers whose values are not kept: give --header {names}")
-    return configuration.load({**kept, **said}, config)
+    secrets = [name for name in configuration.ENVIRONMENT if same_server and name in header.settings]
+    settings = configuration.load({**kept, **said}, config)
+    for name in secrets:
+        if getattr(settings, name) is None:
+            variable = configuration.ENVIRONMENT[name]
+            raise SettingsError(f"it was recorded with a token, which is not kept: give {variable}")
+    return settings
 
 
 @main.command(epilog=_SELFTEST_STATUS)

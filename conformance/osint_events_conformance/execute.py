@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from osint_events.close_codes import CloseCode
 
 from osint_events_conformance import script as s
-from osint_events_conformance import values, verdicts
+from osint_events_conformance import security, values, verdicts
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import publishable
@@ -47,7 +47,7 @@ _TOO_BIG = CloseCode.MESSAGE_TOO_BIG
 _UNSET = Debt("unconfirmed", None, "")  # type: ignore[arg-type]  # the model sets the debt and its peer
 _DEBT_OF: dict[type[s.Message], str] = {
     s.Hello: "no_welcome", s.Follow: "unconfirmed", s.Unfollow: "not_unsubscribed", s.AppPing: "no_app_pong",
-    s.Mistake: "no_error",
+    s.Mistake: "no_error", s.Forbidden: "no_error",
 }  # fmt: skip
 
 
@@ -267,6 +267,10 @@ class Executor:
         match step:
             case s.Connect():
                 await self._connect(running, step)
+            case s.Knock():
+                await self._knock(running, step)
+            case s.TurnedAway():
+                await self._turned_away(running, step)
             case s.Together(steps):
                 await self._send(running, list(steps))
             case s.Pieces():
@@ -423,19 +427,21 @@ class Executor:
         assert peer is not None
         return peer
 
-    async def _connect(self, running: _Running, step: s.Connect) -> None:
-        running.peers[step.conn] = None
-        case = running.case
-        self.model.connecting(case, step.client_id)
-        for attempt in range(self._busy_retries + 1):
+    async def _open(
+        self, running: _Running, step: s.Connect | s.Knock, origin: str | None = None
+    ) -> Link | Refused | None:
+        """Shake hands, again where the server is busy; None where it is gone, which is on record then."""
+        for attempt in itertools.count():
             try:
-                link = await Link.open(
+                return await Link.open(
                     self.endpoint,
                     step.client_id,
                     self.clock,
                     within=max(self.pace.handshake, self.pace.deadline),
-                    receive_buffer=step.receive_buffer,
-                    compress=step.compress,
+                    receive_buffer=step.receive_buffer if isinstance(step, s.Connect) else None,
+                    compress=isinstance(step, s.Connect) and step.compress,
+                    auth=step.auth,
+                    origin=origin,
                 )
             except Refused as error:
                 if error.status in _BUSY and attempt < self._busy_retries:
@@ -443,22 +449,63 @@ class Executor:
                     continue
                 if error.status in _BUSY:
                     self._busy_retries = 1  # it is full and stays so: no need to wait long again
-                kind = "refused_odd_client_id" if step.optional else "refused_upgrade"
-                case.log(self.clock(), step.conn, "*", f"connect as {step.client_id!r}: {error}")
-                case.find(
-                    kind, f"{error} for client_id {values.show(step.client_id)}", step.conn, self.clock()
-                )
-                return
+                return error
             except Unreachable as error:
                 if attempt < 1:
                     await asyncio.sleep(0.2)
                     continue
-                case.find("unreachable", f"the server is gone: {error}", step.conn, self.clock())
+                running.case.find("unreachable", f"the server is gone: {error}", step.conn, self.clock())
+                return None
+        raise AssertionError
+
+    async def _knock(self, running: _Running, step: s.Knock) -> None:
+        """Shake hands in a way that must be refused (SEC-1, SEC-3)."""
+        case = running.case
+        what = f"token {step.auth}" if step.origin is None else f"origin {values.show(step.origin)}"
+        case.log(self.clock(), step.conn, "*", f"connect as {step.client_id!r} with {what}")
+        link = await self._open(running, step, step.origin)
+        if isinstance(link, Link):
+            case.log(self.clock(), step.conn, "*", "connected")
+            self.leave(link)
+        elif link is not None:
+            case.log(self.clock(), step.conn, "*", str(link))
+        else:
+            return
+        security.judge_knock(case, step, link if isinstance(link, Refused) else None, self.clock())
+
+    async def _turned_away(self, running: _Running, step: s.TurnedAway) -> None:
+        """Say something as a stranger, and wait for the end (SEC-1)."""
+        peer, case = self._peer(running, step.conn), running.case
+        peer.turned_away = True
+        if step.text is not None:
+            token = self.endpoint.credentials.token(step.auth) or ""
+            text = step.text.replace("{token}", json.dumps(token)[1:-1])
+            case.log(self.clock(), step.conn, ">", step.text.replace("{token}", f"(token: {step.auth})"))
+            peer.link.write(s.data_frame(text.encode(), compress=peer.link.compresses))
+            await peer.link.drain()
+        await self._until(running, lambda: peer.gone, longer=step.seconds)
+        security.judge_turned_away(peer, step, self.clock())
+
+    async def _connect(self, running: _Running, step: s.Connect) -> None:
+        running.peers[step.conn] = None
+        case = running.case
+        self.model.connecting(case, step.client_id)
+        link = await self._open(running, step)
+        if isinstance(link, Refused):
+            case.log(self.clock(), step.conn, "*", f"connect as {step.client_id!r}: {link}")
+            if step.auth == "none" and self.endpoint.credentials.own is not None:
+                knows_hello = self.model.capabilities.offered is not None
+                security.judge_refusal(case, step.conn, link, self.clock(), knows_hello=knows_hello)
                 return
-            break
+            kind = "refused_odd_client_id" if step.optional else "refused_upgrade"
+            case.find(kind, f"{link} for client_id {values.show(step.client_id)}", step.conn, self.clock())
+        if not isinstance(link, Link):
+            return
         case.cases["CONN-1"] += 1
         case.log(self.clock(), step.conn, "*", f"connected as {step.client_id!r}")
         peer = self.model.connected(case, step.conn, link)
+        peer.stranger = step.auth == "none" and self.endpoint.credentials.own is not None
+        peer.privileged = step.auth == "trigger"
 
         def answer(type_: str, id_: str) -> None:
             case.log(self.clock(), step.conn, ">", f'{{"type": "{type_}", "id": {json.dumps(id_)}}}')
@@ -488,14 +535,18 @@ class Executor:
         peer = self._peer(running, steps[0].conn)
         data = b""
         for step in steps:
-            if peer.talk is None and isinstance(step, s.Follow | s.Unfollow | s.AppPing | s.Mistake):
+            another = s.Follow | s.Unfollow | s.AppPing | s.Mistake
+            if peer.talk is None and isinstance(step, another) and not isinstance(step, s.Forbidden):
                 continue  # without hello these are messages of another dialect
             token = self._token(running, step) if isinstance(step, s.Follow) and step.token else None
+            text = token[0] if token else None
+            if isinstance(step, s.Hello):
+                text = self.endpoint.credentials.token(step.auth)
             if isinstance(step, s.Negotiated):
                 self._announce_negotiated(running, step, token)
             else:
                 self._announce(running, step)
-            data += s.frames(step, token[0] if token else None, compress=peer.link.compresses)
+            data += s.frames(step, text, compress=peer.link.compresses)
             peer.spoke = peer.spoke or not isinstance(step, s.Ping)
         peer.link.write(data)
         await peer.link.drain()
@@ -515,11 +566,19 @@ class Executor:
     ) -> None:
         peer, at, judge = self._peer(running, step.conn), self.clock(), self.model.capabilities
         text, given = token or (None, None)
-        data = step.payload(text) if isinstance(step, s.Follow) else step.payload()
+        if isinstance(step, s.Hello) and step.auth != "none":
+            text = f"(token: {step.auth})"
+        data = step.payload(text) if isinstance(step, s.Follow | s.Hello) else step.payload()
         running.case.log(at, step.conn, ">", data.decode())
+        peer.asked_forbidden = peer.asked_forbidden or isinstance(step, s.Forbidden)
         match step:
             case s.Hello():
                 judge.greeting(peer, json.loads(data), at)
+                peer.stranger = peer.stranger and step.auth == "none"
+                peer.privileged = peer.privileged or step.auth == "trigger"
+            case s.Forbidden():
+                running.case.cases["SEC-2"] += 1
+                judge.mistaken(peer, json.loads(data), ("forbidden",), at)
             case s.Follow(investigation_id=investigation_id, scope=scope, ref=ref):
                 request = Request("subscribe", investigation_id, ref, at, _UNSET, scope, text, given)
                 self.model.subscribing(peer, investigation_id, at, request)
@@ -662,7 +721,9 @@ class Executor:
             waiting = [peer for peer in verdicts.subscribers(event) if not peer.has_stalled]
             if any(peer not in event.received for peer in waiting):
                 self._judge_delivery(running, self.clock() - at)
-        if answer.accepted is not True:
+        if answer.accepted is not True and step.investigation_id == self.model.forbidden:
+            self.model.forbidden_refused = answer.detail or "no answer"
+        elif answer.accepted is not True:
             case.refused_payloads += 1
             case.log(self.clock(), "publisher", "*", answer.detail)
             legal = self.trigger.controls_payload and publishable(step.data, step.investigation_id)
@@ -698,7 +759,7 @@ class Executor:
             if confirmed and self.trigger.controls_payload and not peer.malformed:
                 if fenced.isdisjoint(confirmed):
                     fenced.add(confirmed[0])
-            elif last:
+            elif last and not peer.stranger:
                 # A connection that holds many subscriptions may have no room for another (SUB-3).
                 again = confirmed[0] if len(confirmed) > _CROWDED else names.id("fence")
                 await self._step(running, s.Subscribe(name, again, wait=False))

@@ -95,6 +95,16 @@ BY_KIND: dict[str, tuple[str, Level]] = {
     "no_error": ("ERR-1", "MUST"),
     "wrong_error": ("ERR-1", "MUST"),
     "unasked_error": ("ERR-1", "MUST"),
+    "token_taken": ("SEC-1", "MUST"),
+    "token_refused_otherwise": ("SEC-1", "MUST"),
+    "stranger_refused": ("SEC-1", "MUST"),
+    "stranger_ended": ("SEC-1", "MUST"),
+    "sent_to_stranger": ("SEC-1", "MUST"),
+    "not_turned_away": ("SEC-1", "MUST"),
+    "forbidden_confirmed": ("SEC-2", "MUST"),
+    "forbidden_sent": ("SEC-2", "MUST"),
+    "origin_taken": ("SEC-3", "MUST"),
+    "origin_refused_otherwise": ("SEC-3", "MUST"),
 }
 """For each kind of observation the clause that it breaks in a plain scenario, and how hard."""
 PART_2 = tuple(BY_KIND)[tuple(BY_KIND).index("no_welcome") :]

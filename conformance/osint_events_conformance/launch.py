@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from osint_events import contract
 
 from osint_events_conformance import trace
 from osint_events_conformance.findings import WireEntry
 from osint_events_conformance.patterns import Patterns
-from osint_events_conformance.progress import Progress
+from osint_events_conformance.progress import Confirmed, Event, Progress, Suspected
 from osint_events_conformance.report import WRITERS
 from osint_events_conformance.results import ConfirmedFinding, RunResult
 from osint_events_conformance.run import Run
@@ -38,12 +39,47 @@ def prepare(settings: Settings) -> Patterns:
 
 
 async def execute(settings: Settings, progress: Progress, known_failing: Patterns | None = None) -> RunResult:
-    """One run, in the running event loop. Values of headers are not in what it gives."""
-    result = await Run(settings, trigger(settings), progress, known_failing).run()
+    """One run, in the running event loop. Tokens and values of headers are not in what it gives."""
+
+    def told(what: Event) -> None:
+        match what:
+            case Suspected(message, title):
+                progress(Suspected(without(settings.secrets, message), title))
+            case Confirmed(finding):
+                progress(Confirmed(_redacted(finding, settings.secrets)))
+            case _:
+                progress(what)
+
+    result = await Run(settings, trigger(settings), told, known_failing).run()
     if settings.secrets:
-        for clause in result.clauses:
-            clause.findings = [_redacted(finding, settings.secrets) for finding in clause.findings]
+        redact(result, settings.secrets)
     return result
+
+
+def redact(result: RunResult, secrets: tuple[str, ...]) -> None:
+    """Take secrets out of a result: a server may echo what it was sent, wherever that leads."""
+    for clause in result.clauses:
+        clause.findings = [_redacted(finding, secrets) for finding in clause.findings]
+        clause.not_tested = clause.not_tested and without(secrets, clause.not_tested)
+    result.could_not_test = result.could_not_test and without(secrets, result.could_not_test)
+    result.runner_fault = result.runner_fault and without(secrets, result.runner_fault)
+    result.notes = [without(secrets, note) for note in result.notes]
+    result.coverage = _clean(result.coverage, secrets)
+
+
+def without(secrets: tuple[str, ...], text: str) -> str:
+    """A text as anybody may read it."""
+    for secret in secrets:
+        text = text.replace(secret, _REDACTED)
+    return text
+
+
+def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        return without(secrets, value)
+    if isinstance(value, dict):
+        return {_clean(name, secrets): _clean(one, secrets) for name, one in value.items()}
+    return [_clean(one, secrets) for one in value] if isinstance(value, list) else value
 
 
 def write_files(result: RunResult, settings: Settings) -> None:
@@ -78,9 +114,9 @@ def try_writing(name: str, path: Path, *, folder: bool = False) -> None:
 def trigger(settings: Settings) -> Trigger:
     """What makes the server emit, as the settings say."""
     if settings.inject is not None:
-        return Inject(settings.inject, settings.headers, settings.tls())
+        return Inject(settings.inject, settings.trigger_headers, settings.tls())
     if settings.trigger_url is not None:
-        return TriggerUrl(settings.trigger_url, settings.headers, settings.tls())
+        return TriggerUrl(settings.trigger_url, settings.trigger_headers, settings.tls())
     if settings.trigger_command is not None:
         return TriggerCommand(settings.trigger_command)
     return Observe()
@@ -107,9 +143,7 @@ def _redacted(finding: ConfirmedFinding, secrets: tuple[str, ...]) -> ConfirmedF
     """The finding as files may have it: a server may echo what it was sent."""
 
     def clean(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, _REDACTED)
-        return text
+        return without(secrets, text)
 
     return replace(
         finding,

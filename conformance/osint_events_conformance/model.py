@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from osint_events.scopes import is_in_scope
 
-from osint_events_conformance import values, verdicts
+from osint_events_conformance import security, values, verdicts
 from osint_events_conformance.capabilities import WHOLE, Capabilities
 from osint_events_conformance.positions import Request
 from osint_events_conformance.records import (
@@ -54,6 +54,10 @@ class Model:
         """Whether events of other publishers are judged too (EVT-2 to EVT-5)."""
         self.clear_after = clear_after
         """Seconds after the end of an investigation's last subscriber until the fallback is owed."""
+        self.forbidden: str | None = None
+        """The investigation that nobody may see who is not privileged (SEC-2)."""
+        self.forbidden_refused = ""
+        """Why an event of it could not be published, where that is so."""
         self.investigations: dict[str, Investigation] = {}
         self.seen_types: Counter[str] = Counter()
         self.seen_kinds: Counter[str] = Counter()
@@ -151,7 +155,9 @@ class Model:
                 if event.debts[peer].kind == "lost":
                     event.debts[peer].clause = subscription.clause(parsed)
         if self._is_nobodys(investigation, at):
-            event.bystanders = [peer for peer in case.peers if peer.serves and peer.talk is None]
+            event.bystanders = [
+                peer for peer in case.peers if peer.serves and peer.talk is None and not peer.stranger
+            ]
             if self.fallback == "on":
                 self._owe_broadcast(event, at)
         return event
@@ -180,10 +186,9 @@ class Model:
             case.find("repeated_names", "an object repeats a name", peer.name, text.at, got=got)
         type_ = text.value["type"]
         self.seen_types[type_] += 1
-        core = type_ in {"subscription_confirmed", "investigation_update"}
-        if not core and (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
-            if type_ == "welcome" and peer.greeted_late and self._problem(message, True) is None:
-                case.find("second_welcome", "a late hello was welcomed", peer.name, text.at, got=got)
+        if self._is_not_for(peer, text):
+            return
+        if self._is_dialect(peer, text):
             return
         case.cases["MSG-2"] += 1
         problem = self._problem(message, peer.talk is not None)
@@ -229,6 +234,13 @@ class Model:
             peer.case.find("broken_frame", f"broken framing: {link.framing_error}", peer.name, at)
         elif peer.leaving:
             self._close_progress(peer)
+        elif not peer.gone and (peer.stranger or peer.asked_forbidden):
+            if peer.stranger:
+                security.judge_end(peer, at)
+            else:
+                security.judge_end_after_refusal(peer, at)
+            self._forgive(peer)
+            self._ended(peer, at)
         elif not peer.gone:
             explained = self.capabilities.ended(peer, at)
             self._forgive(peer)
@@ -260,6 +272,11 @@ class Model:
             self.capabilities.silent(peer)
         self.capabilities.judge_silence(case)
         for investigation in case.investigations.values():
+            if investigation.id == self.forbidden:
+                events = sum(bool(event.accepted) for event in investigation.events)
+                others = sum(peer.serves and not peer.privileged for peer in case.peers)
+                case.cases["SEC-2"] += events * others
+                continue
             if not any(peer.serves for peer in investigation.subscriptions):
                 continue  # its silence says nothing: the fallback may be off
             for event in investigation.events:
@@ -270,6 +287,26 @@ class Model:
                     case.cases["DEL-2"] += others
 
     # Inside
+
+    def _is_dialect(self, peer: Peer, text: Text) -> bool:
+        """Whether a message is none of Part 1, and nothing was negotiated: its type means nothing then."""
+        type_ = text.value["type"]
+        core = type_ in {"subscription_confirmed", "investigation_update"}
+        if core or not (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
+            return False
+        if type_ == "welcome" and peer.greeted_late and self._problem(text.message, True) is None:
+            got = text.raw[:KEPT_TEXT]
+            peer.case.find("second_welcome", "a late hello was welcomed", peer.name, text.at, got=got)
+        return True
+
+    def _is_not_for(self, peer: Peer, text: Text) -> bool:
+        """Judge what a connection may not be sent at all (SEC-1, SEC-2), and say whether this is it."""
+        if peer.stranger:
+            security.judge_message(peer, text)
+            return True
+        if self.forbidden is None or text.value.get("investigation_id") != self.forbidden or peer.privileged:
+            return False
+        return security.judge_forbidden(peer, text)
 
     def _owe(self, peer: Peer, kind: str, about: str, at: float, event: Event | None = None) -> Debt:
         debt = Debt(kind, peer, about, event, at)
@@ -306,6 +343,8 @@ class Model:
     def _is_nobodys(self, investigation: Investigation, at: float) -> bool:
         """Whether surely no connection is subscribed, nor was a moment ago."""
         if self.fallback == "off" or any(peer.serves for peer in investigation.subscriptions):
+            return False
+        if investigation.id == self.forbidden:
             return False
         return investigation.last_end is None or at - investigation.last_end > self.clear_after
 

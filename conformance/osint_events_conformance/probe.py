@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from http import HTTPStatus
 
 from osint_events.features import FEATURES
 
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.names import Names
-from osint_events_conformance.script import Connect, Hello, Script, Subscribe, Together
+from osint_events_conformance.script import Connect, Hello, Knock, Script, Subscribe, Together
 
 
 async def probe(executor: Executor, rng: random.Random) -> None:
@@ -28,3 +29,18 @@ async def probe(executor: Executor, rng: random.Random) -> None:
     offering = (Connect("z", n.client(), compress=True),)
     case = await executor.run(Script("probe", offering, "CMP-1", "probe", salts=(n.word, n.digits)))
     executor.model.capabilities.compresses = any(peer.link.compresses for peer in case.peers)
+    await _probe_security(executor, rng)
+
+
+async def _probe_security(executor: Executor, rng: random.Random) -> None:
+    """See whether any origin is refused (SEC-3), and whether anybody may see the forbidden (SEC-2)."""
+    model = executor.model
+    n = Names(rng)
+    steps = (Knock("a", n.client(), HTTPStatus.FORBIDDEN, origin="https://foreign.example"),)
+    case = await executor.run(Script("probe", steps, "SEC-3", "probe", salts=(n.word, n.digits)))
+    model.capabilities.checks_origins = not any(one.kind == "origin_taken" for one in case.findings)
+    if model.forbidden is not None and executor.endpoint.credentials.trigger is not None:
+        n = Names(rng)
+        asking = (Connect("a", n.client(), auth="trigger"), Subscribe("a", model.forbidden))
+        case = await executor.run(Script("probe", asking, "SEC-2", "probe", salts=(n.word, n.digits)))
+        model.capabilities.trigger_may_see = not case.findings

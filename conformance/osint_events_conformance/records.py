@@ -153,6 +153,16 @@ class Peer:
     """What was negotiated, on a connection that said `hello`."""
     spoke: bool = False
     """Whether it sent a data message."""
+    stranger: bool = False
+    """Whether it has not authenticated yet (SEC-1)."""
+    turned_away: bool = False
+    """Whether it said, as a stranger, what is no hello with a good token, or waits until it is ended."""
+    privileged: bool = False
+    """Whether it may see the forbidden investigation."""
+    asked_forbidden: bool = False
+    """Whether it has tried to subscribe to the forbidden investigation (SEC-2)."""
+    told_forbidden: bool = False
+    """Whether `error forbidden` answered that."""
     greeted_late: bool = False
     """Whether it said `hello` after another message, which is to be ignored (NEG-2)."""
     answer: Callable[[str, str], None] = _no_answer

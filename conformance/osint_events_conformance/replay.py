@@ -21,7 +21,7 @@ from osint_events_conformance.probe import probe
 from osint_events_conformance.records import Case
 from osint_events_conformance.restarts import RestartCommand, RestartFailed
 from osint_events_conformance.results import ExitStatus
-from osint_events_conformance.script import Hello, flat
+from osint_events_conformance.script import Forbidden, Hello, TurnedAway, flat
 from osint_events_conformance.settings import Settings, flag
 from osint_events_conformance.trace import Trace
 from osint_events_conformance.triggers import TriggerFailed
@@ -80,6 +80,7 @@ async def replay(trace: Trace, settings: Settings, rng: random.Random) -> Replay
             return Replayed(State.COULD_NOT_TEST, problem)
         pace = Pace(settings.timeout_scale)
         model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
+        model.forbidden = settings.forbidden_id
         executor = Executor(settings.endpoint(), hook, model, pace, rng)
         if settings.restart_command is not None:
             executor.restart = RestartCommand(settings.restart_command)
@@ -87,7 +88,7 @@ async def replay(trace: Trace, settings: Settings, rng: random.Random) -> Replay
             await _reach(executor, rng)
             await executor.start()
             await executor.stand_by()
-            if any(isinstance(step, Hello) for step in flat(trace.script.steps)):
+            if any(isinstance(step, Hello | Forbidden | TurnedAway) for step in flat(trace.script.steps)):
                 await probe(executor, rng)
                 problem = _not_offered(trace, model.capabilities.offered)
                 if problem is not None:

@@ -9,6 +9,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from osint_events import contract
@@ -16,6 +17,7 @@ from osint_events.features import FEATURES
 
 from osint_events_conformance import suite
 from osint_events_conformance.confirm import Confirmer
+from osint_events_conformance.credentials import SPOILT
 from osint_events_conformance.examine import Examiner
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.keywords import KeywordCoverage
@@ -51,6 +53,7 @@ from osint_events_conformance.script import (
     flat,
     is_peaceful,
 )
+from osint_events_conformance.security import TIMED_OUT, TURNED_AWAY
 from osint_events_conformance.settings import Settings, redacted_url
 from osint_events_conformance.suite import Kit, event, subscriber
 from osint_events_conformance.triggers import Trigger, TriggerFailed
@@ -140,6 +143,7 @@ class Run:
         self._pace = Pace(settings.timeout_scale)
         self._model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
         self._model.observing = not trigger.can_emit
+        self._model.forbidden = settings.forbidden_id
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
         if settings.restart_command is not None:
             self._executor.restart = RestartCommand(settings.restart_command)
@@ -243,7 +247,9 @@ class Run:
             ) from error
         except Refused as error:
             if error.status in _WRONG_PLACE:
-                raise CannotTest(f"{error} at {self._endpoint.address(names.client('first'))}") from error
+                asked = self._hint(error.status == HTTPStatus.UNAUTHORIZED)
+                address = self._endpoint.address(names.client("first"))
+                raise CannotTest(f"{error} at {address}{asked}") from error
             if error.status is None:
                 self._pace.unanswered()
             return  # a finding (CONN-1), which the smoke scripts will make
@@ -256,11 +262,20 @@ class Run:
             case = await self._executor.run(
                 Script("measure", steps, "SUB-1", "smoke", salts=(n.word, n.digits))
             )
+            closes = [peer.link.close_received for peer in case.peers]
+            if any(close is not None and close.code in {TURNED_AWAY, TIMED_OUT} for close in closes):
+                hint = self._hint(asked=True)
+                raise CannotTest(f"a connection was closed with {closes[0] and closes[0].code}{hint}")
             if case.findings:
                 break  # the smoke scripts will say so
             worst = max(worst, (time.monotonic() - before - self._pace.grace) / 3)
         self._pace.round_trip = max(worst, 0.001)
         self._model.in_flight = self._pace.grace
+
+    def _hint(self, asked: bool) -> str:
+        """What to do where a server asks for a token."""
+        told = "is its token a good one" if self.settings.token else "does it demand a token (--token)"
+        return f": {told}?" if asked else ""
 
     async def _probe(self) -> None:
         """See what the server grants who asks for everything (NEG-1)."""
@@ -281,16 +296,27 @@ class Run:
             return "the server does not agree on permessage-deflate"
         if clause.feature in FEATURES and clause.feature not in (offered or ()):
             return f"the server does not offer {clause.feature}"
+        if clause.feature in {"auth", "origin"} and self.settings.profile == "core":
+            return "the capabilities are left out: --profile core"
+        if clause.feature == "origin" and offered is None and not self._model.capabilities.checks_origins:
+            return "the server takes any origin, and knows only Part 1"
         return None
 
     async def _coverage(self) -> None:
+        settings, capabilities = self.settings, self._model.capabilities
+        credentials = settings.credentials
         kit = Kit(
             self._rng,
-            self.settings.fallback,
+            settings.fallback,
             self._pace.round_trip,
-            self._model.capabilities.welcome,
-            self.settings.patient,
-            self.settings.restart_command is not None,
+            capabilities.welcome,
+            settings.patient,
+            settings.restart_command is not None,
+            origin=settings.origin or self._endpoint.own_origin,
+            has_token=settings.token is not None,
+            spoilings=tuple(how for how in SPOILT if credentials.token(how) is not None),
+            forbidden_id=settings.forbidden_id,
+            trigger_may_see=capabilities.trigger_may_see,
         )
         scripts: list[Script] = []
         clauses = {clause.id: clause for clause in contract.clauses()}
@@ -508,6 +534,8 @@ class Run:
 
     def _result(self, selected: list[contract.Clause], started: str, cannot: str | None) -> RunResult:
         results = []
+        if reason := self._unseen():
+            self._partly["SEC-2"] = reason
         left_out = [script for phase, script in self._tally.not_begun if phase == "coverage"]
         reasons = dict.fromkeys((script.clause for script in left_out), _LATE) | self._reasons
         for clause in selected:
@@ -553,6 +581,15 @@ class Run:
         }
         return made
 
+    def _unseen(self) -> str | None:
+        """Why it was not seen whether events leak that may not be seen (SEC-2), if that is so."""
+        if self._model.forbidden_refused:
+            refused = self._model.forbidden_refused
+            return f"its events could not be made, --trigger-token says who may: {refused}"
+        if self.settings.forbidden_id is not None and not self._trigger.can_emit:
+            return "nothing makes the server emit what may not be seen; --inject does"
+        return None
+
     def _notes(self) -> list[str]:
         """What a reader must know to read the verdict."""
         notes = list(self._tally.notes)
@@ -561,6 +598,10 @@ class Run:
             notes.append(f"{count} scripts were not begun: the time was over (--max-time)")
         if self._confirmer.unexamined:
             notes.append(f"{self._confirmer.unexamined} more suspicions were not examined: the time was over")
+        if self.settings.forbidden_id is not None and not self._model.capabilities.trigger_may_see:
+            notes.append(
+                "SEC-2: nobody is known who may see the --forbidden-id, to have a replay token of it"
+            )
         if self._tally.refused_payloads:
             notes.append(
                 f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from websockets.frames import Frame, Opcode
 
+from osint_events_conformance.credentials import Auth
 from osint_events_conformance.wire import deflated
 
 
@@ -33,6 +34,39 @@ class Connect:
     optional: bool = False
     """Whether a refusal is only a SHOULD broken (client ids beyond the guaranteed alphabet)."""
     compress: bool = False
+    auth: Auth = "own"
+    """Which token goes with the handshake. Without one (`none`) nothing may be sent until a hello has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Shake hands in a way that must be refused with `status` (SEC-1, SEC-3).
+
+    `origin` replaces the run's own. Nothing follows on the connection.
+    """
+
+    kind: ClassVar[str] = "knock"
+    conn: str
+    client_id: str
+    status: int
+    auth: Auth = "own"
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Say something without having authenticated, or nothing: the connection must end with `code` (SEC-1).
+
+    `{token}` in `text` stands for the token that `auth` says. It is waited `seconds`, or as long as for any
+    answer.
+    """
+
+    kind: ClassVar[str] = "turned_away"
+    conn: str
+    text: str | None
+    code: int
+    auth: Auth = "none"
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +118,15 @@ class Hello:
     features: tuple[str, ...]
     text: str | None = None
     wait: bool = True
+    auth: Auth = "none"
+    """Which token it presents (SEC-1)."""
 
-    def payload(self) -> bytes:
-        """The message's UTF-8 bytes."""
+    def payload(self, token: str | None = None) -> bytes:
+        """The message's UTF-8 bytes, with the token that `auth` stands for."""
         if self.text is not None:
             return self.text.encode()
-        return _message("hello", protocol=1, features=list(self.features))
+        auth = None if token is None else {"token": token}
+        return _message("hello", protocol=1, features=list(self.features), auth=auth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +154,13 @@ class Follow:
             "scope": None if self.scope is None else list(self.scope),
         }
         return _message("subscribe_investigation", investigation_id=self.investigation_id, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden(Follow):
+    """Subscribe to what the principal may not see: not to be confirmed, and told where errors are (SEC-2)."""
+
+    kind: ClassVar[str] = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +208,7 @@ class Mistake:
         return self.text.encode()
 
 
-Negotiated = Hello | Follow | Unfollow | AppPing | Mistake
+Negotiated = Hello | Follow | Forbidden | Unfollow | AppPing | Mistake
 """Messages of Part 2."""
 
 
@@ -365,6 +409,8 @@ class Settle:
 
 Step = (
     Connect
+    | Knock
+    | TurnedAway
     | Negotiated
     | Subscribe
     | Say
@@ -389,7 +435,7 @@ Step = (
 _KINDS: dict[str, type[Step]] = {
     step.kind: step
     for step in (
-        Connect, Hello, Follow, Unfollow, AppPing, Mistake,
+        Connect, Knock, TurnedAway, Hello, Follow, Forbidden, Unfollow, AppPing, Mistake,
         Subscribe, Say, Ping, Together, Pieces, Raw, Http, Publish, Close, Abort, Stall, Resume,
         Pause, Settle, Restart, Await, Inflate, Flood, Quiet,
     )
@@ -424,7 +470,7 @@ def connections(step: Step) -> tuple[str, ...]:
             return tuple(dict.fromkeys(inner.conn for inner in steps))
         case Pieces(inner, _, _):
             return (inner.conn,)
-        case Publish() | Pause() | Settle() | Http() | Restart():
+        case Publish() | Pause() | Settle() | Http() | Restart() | Knock():
             return ()
         case _:
             return (step.conn,)
@@ -466,7 +512,7 @@ def frames(step: Message, token: str | None = None, *, compress: bool = False) -
     if isinstance(step, Ping):
         return Frame(Opcode.PING, step.data).serialize(mask=True)
     opcode = Opcode.BINARY if isinstance(step, Say) and step.binary else Opcode.TEXT
-    data = step.payload(token) if isinstance(step, Follow) else step.payload()
+    data = step.payload(token) if isinstance(step, Follow | Hello) else step.payload()
     return data_frame(data, opcode, compress=compress)
 
 

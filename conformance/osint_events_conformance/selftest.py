@@ -25,8 +25,9 @@ from typing import Any, Final, Literal
 from osint_events import contract
 
 from osint_events_conformance.faulty import FAULTS, ODDITIES, Fault
+from osint_events_conformance.faulty.capable.guarded import FORBIDDEN_ID, TOKEN, TRIGGER_TOKEN
 from osint_events_conformance.patterns import Patterns
-from osint_events_conformance.settings import SettingsError
+from osint_events_conformance.settings import ENVIRONMENT, SettingsError
 
 FORMAT: Final = 1
 """Changes when a reader of the JSON matrix would have to."""
@@ -57,6 +58,7 @@ class Entry:
     trigger: bool = False
     fallback: str = "any"
     restart: bool = False
+    guarded: bool = False
 
     @property
     def command(self) -> list[str]:
@@ -147,9 +149,18 @@ def select(
         faults = [fault for fault in faults if fault.name in chosen]
     entries = [
         *(Entry(name, "correct", frozenset(), restart=name in _RESTARTED) for name in correct),
-        *(Entry(one.name, "oddity", one.warns, trigger=one.trigger, restart=one.restart) for one in odd),
         *(
-            Entry(one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback, one.restart)
+            Entry(
+                one.name, "oddity", one.warns, trigger=one.trigger, restart=one.restart,
+                guarded=one.guarded,
+            )
+            for one in odd
+        ),
+        *(
+            Entry(
+                one.name, "fault", one.clauses, one.subtle, one.trigger, one.fallback, one.restart,
+                one.guarded,
+            )
             for one in faults
         ),
     ]  # fmt: skip
@@ -199,7 +210,7 @@ async def _judge(entry: Entry) -> Judged:
         report = Path(folder) / "report.json"
         try:
             async with serving(entry.command) as base:
-                status, output = await _run(_run_command(entry, base, report))
+                status, output = await _run(_run_command(entry, base, report), _environment(entry))
             document = json.loads(report.read_text(encoding="utf-8"))
         except (ChildProcessError, TimeoutError) as error:
             return Judged(entry, {}, time.monotonic() - began, str(error))
@@ -230,7 +241,16 @@ def _run_command(entry: Entry, base: str, report: Path) -> list[str]:
     runner = [sys.executable, "-m", "osint_events_conformance.cli", "run", url]
     if entry.restart:
         told.append(f"--restart-command={_restart_command(base)}")
+    if entry.guarded:
+        told.append(f"--forbidden-id={FORBIDDEN_ID}")
     return [*runner, hook, *told, f"--report-json={report}"]
+
+
+def _environment(entry: Entry) -> dict[str, str]:
+    """The environment of a run: the tokens, where the server demands them, and no others."""
+    tokens = {"token": TOKEN, "trigger_token": TRIGGER_TOKEN} if entry.guarded else {}
+    given = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT.values()}
+    return given | {ENVIRONMENT[name]: token for name, token in tokens.items()}
 
 
 def _restart_command(base: str) -> str:
@@ -258,10 +278,10 @@ async def serving(command: list[str]) -> AsyncIterator[str]:
         await _stop(process)
 
 
-async def _run(command: list[str]) -> tuple[int, str]:
+async def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
     """Run a command to its end; its status and output."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
     )
     try:
         async with asyncio.timeout(_RUN_WITHIN):

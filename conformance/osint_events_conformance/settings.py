@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import shlex
 import ssl
@@ -28,11 +29,14 @@ from pydantic import (
     model_validator,
 )
 
+from osint_events_conformance.credentials import Credentials
 from osint_events_conformance.patterns import Patterns
 from osint_events_conformance.wire import Endpoint
 
 _PLACEHOLDER = "{investigation_id}"
 TABLE = ("tool", "osint-events", "conformance")
+ENVIRONMENT = {"token": "OSINT_EVENTS_TOKEN", "trigger_token": "OSINT_EVENTS_TRIGGER_TOKEN"}
+"""Settings that the environment may give, since others may read a command line."""
 
 
 class SettingsError(Exception):
@@ -47,6 +51,12 @@ def _header_value(value: str) -> str:
     if not value.isascii() or not value.isprintable():
         raise ValueError("it is no printable ASCII")
     return value
+
+
+def _bearer_token(value: str) -> str:
+    if not value or " " in value:
+        raise ValueError("it is no bearer token: one word, without the Bearer before it")
+    return _header_value(value)
 
 
 class Settings(BaseModel):
@@ -93,6 +103,24 @@ class Settings(BaseModel):
         None, description="File of clause ids or globs, one a line, that are known to fail."
     )
     header: tuple[str, ...] = Field((), description="Header of every request, 'Name: value'.")
+    token: Annotated[str, AfterValidator(_bearer_token)] | None = Field(
+        None,
+        repr=False,
+        description="Bearer token of every request, for a server that demands one (SEC-1). Better as "
+        "OSINT_EVENTS_TOKEN, which other users of the machine do not see.",
+    )
+    trigger_token: Annotated[str, AfterValidator(_bearer_token)] | None = Field(
+        None,
+        repr=False,
+        description="Bearer token of the requests of --inject or --trigger-url, where it is not --token; who "
+        "it stands for may see the --forbidden-id. Better as OSINT_EVENTS_TRIGGER_TOKEN.",
+    )
+    forbidden_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="An investigation that --token's principal may not see (SEC-2); it may see any other.",
+    )
     subprotocol: Annotated[str, AfterValidator(_header_value)] | None = Field(
         None, description="WebSocket subprotocol to offer."
     )
@@ -176,6 +204,13 @@ class Settings(BaseModel):
             raise ValueError(f"{' and '.join(flag(name) for name in given)}: one of them is enough")
         if (self.cert is None) != (self.key is None):
             raise ValueError("--cert and --key go together")
+        for name in ("trigger_token", "forbidden_id"):
+            if getattr(self, name) is not None and self.token is None:
+                raise ValueError(f"{flag(name)} goes with --token")
+        if self.trigger_token is not None and self.inject is None and self.trigger_url is None:
+            raise ValueError("--trigger-token goes with --inject or --trigger-url")
+        if self.token is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("--token and --header Authorization: one of them is enough")
         return self
 
     @property
@@ -197,21 +232,36 @@ class Settings(BaseModel):
             raise SettingsError(f"TLS files {files}: {error.strerror or error}") from error
         return context
 
+    @property
+    def credentials(self) -> Credentials:
+        """The tokens."""
+        return Credentials(self.token, self.trigger_token)
+
+    @property
+    def trigger_headers(self) -> dict[str, str]:
+        """The headers of requests that make the server emit."""
+        which: Literal["own", "trigger"] = "own" if self.trigger_token is None else "trigger"
+        return self.headers | self.credentials.headers(which)
+
     def endpoint(self) -> Endpoint:
         """The server under test."""
-        return Endpoint(self.url, self.headers, self.origin, self.subprotocol, self.tls())
+        return Endpoint(
+            self.url, self.headers, self.origin, self.subprotocol, self.tls(), credentials=self.credentials
+        )
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not stand in any file: the headers' values, and their last words (`Bearer X`)."""
+        """What must not stand in any file: tokens, the headers' values, and their last words (`Bearer X`)."""
         values = [value for value in self.headers.values() if value]
-        return tuple(dict.fromkeys([*values, *(value.split()[-1] for value in values)]))
+        words = (value.split()[-1] for value in values)
+        return tuple(dict.fromkeys([*values, *words, *self.credentials.secrets]))
 
     def redacted(self) -> dict[str, Any]:
-        """What reports and traces may show: everything but the values of headers."""
+        """What reports and traces may show: everything but tokens and the values of headers."""
         shown = self.model_dump(mode="json", exclude_defaults=True)
         if "header" in shown:
             shown["header"] = [f"{line.partition(':')[0]}: (redacted)" for line in shown["header"]]
+        shown |= dict.fromkeys(shown.keys() & ENVIRONMENT.keys(), "(redacted)")
         for name in ("url", "inject", "trigger_url"):
             if name in shown:
                 shown[name] = redacted_url(shown[name])
@@ -257,28 +307,38 @@ def flag(name: str) -> str:
     return f"--{toml_key(name)}"
 
 
-def load(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """The settings: flags before the TOML table `[tool.osint-events.conformance]`, before the defaults.
+def load(
+    flags: Mapping[str, Any], config: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings: flags before the environment, the TOML table `[tool.osint-events.conformance]`, defaults.
 
     Raises `SettingsError`.
     """
     table = {} if config is None else _table(config)
-    given = {**table, **flags}
+    told = {name: environment.get(variable) for name, variable in ENVIRONMENT.items()}
+    secrets = {name: value for name, value in told.items() if value}
+    given = {**table, **secrets, **flags}
     if "url" not in given:
         raise SettingsError("which server? Give its URL: osint-events-conformance run ws://HOST:PORT/ws")
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_describe(item, flags, config) for item in error.errors())) from error
+        raise SettingsError(
+            "; ".join(_describe(item, flags, environment, config) for item in error.errors())
+        ) from error
 
 
-def _describe(item: Any, flags: Mapping[str, Any], config: Path | None) -> str:
+def _describe(
+    item: Any, flags: Mapping[str, Any], environment: Mapping[str, str], config: Path | None
+) -> str:
     problem = item["msg"].removeprefix("Value error, ")
     if not item["loc"]:
         return str(problem)
     name = str(item["loc"][0])
     if name in flags:
         return f"{name.upper() if name == 'url' else flag(name)}: {problem}"
+    if environment.get(ENVIRONMENT.get(name, "")):
+        return f"{ENVIRONMENT[name]}: {problem}"
     return f"{config}: {toml_key(name)}: {problem}"
 
 

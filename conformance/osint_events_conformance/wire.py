@@ -18,7 +18,7 @@ from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
@@ -30,6 +30,7 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
 from osint_events_conformance import values
+from osint_events_conformance.credentials import Auth, Credentials
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """More than any server of this protocol sends (outbound events are at most 256 KiB): a bound, not a rule."""
@@ -54,6 +55,13 @@ class Endpoint:
     origin: str | None = None
     subprotocol: str | None = None
     tls: ssl.SSLContext | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+
+    @property
+    def own_origin(self) -> str:
+        """The origin of a page that the server itself would serve (RFC 6454)."""
+        parts = urlsplit(self.url)
+        return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc.lower()}"
 
     def address(self, client_id: str) -> str:
         """The URL of `client_id`'s channel."""
@@ -129,7 +137,14 @@ class Link(asyncio.Protocol):
     """A WebSocket connection as the checks use it. Made by `Link.open`."""
 
     def __init__(
-        self, endpoint: Endpoint, client_id: str, clock: Callable[[], float], *, compress: bool = False
+        self,
+        endpoint: Endpoint,
+        client_id: str,
+        clock: Callable[[], float],
+        *,
+        compress: bool = False,
+        auth: Auth = "own",
+        origin: str | None = None,
     ) -> None:
         self.client_id = client_id
         self.clock = clock
@@ -145,16 +160,17 @@ class Link(asyncio.Protocol):
         """When something was written last, a Pong too: a sign of life (HB-2)."""
         self.is_mute = False
         """Whether Pings are left unanswered, as by a client that is dead."""
+        origin = endpoint.origin or None if origin is None else origin
         subprotocols = [Subprotocol(endpoint.subprotocol)] if endpoint.subprotocol else None
         self._uri = parse_uri(endpoint.address(client_id))
         self._protocol = ClientProtocol(
             self._uri,
-            origin=Origin(endpoint.origin) if endpoint.origin else None,
+            origin=Origin(origin) if origin is not None else None,
             subprotocols=subprotocols,
             extensions=[ClientPerMessageDeflateFactory(client_max_window_bits=None)] if compress else None,
             max_size=MAX_MESSAGE_BYTES,
         )
-        self._endpoint = endpoint
+        self._headers = {**endpoint.headers, **endpoint.credentials.headers(auth)}
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Who waited may have been cancelled meanwhile: then nobody asks, and that is no fault.
@@ -176,15 +192,17 @@ class Link(asyncio.Protocol):
         within: float,
         receive_buffer: int | None = None,
         compress: bool = False,
+        auth: Auth = "own",
+        origin: str | None = None,
     ) -> Self:
         """Connect and shake hands within `within` seconds.
 
         `receive_buffer` (bytes) makes the kernel's buffer small, so that a stalled reader is
-        felt by the server early. `compress` offers permessage-deflate (RFC 7692). Raises
-        `Unreachable` or `Refused`.
+        felt by the server early. `compress` offers permessage-deflate (RFC 7692). `auth` says which token
+        goes with it, `origin` replaces the endpoint's. Raises `Unreachable` or `Refused`.
         """
         loop = asyncio.get_running_loop()
-        link = cls(endpoint, client_id, clock, compress=compress)
+        link = cls(endpoint, client_id, clock, compress=compress, auth=auth, origin=origin)
         uri = link._uri
         try:
             async with asyncio.timeout(within):
@@ -235,7 +253,7 @@ class Link(asyncio.Protocol):
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         request = self._protocol.connect()
-        for name, value in self._endpoint.headers.items():
+        for name, value in self._headers.items():
             request.headers[name] = value
         self._protocol.send_request(request)
         self._flush()

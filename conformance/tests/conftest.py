@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from click.testing import CliRunner, Result
 from osint_events_conformance.cli import main
+from osint_events_conformance.settings import ENVIRONMENT
 
 STOP_SECONDS = 10
 
@@ -49,6 +50,12 @@ def _serving(*arguments: str) -> Iterator[ZooServer]:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _no_tokens_of_the_developer_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_every_step_of_every_check_survives_its_trace(tmp_path: Path) -> None:
         "burst": 512,
     }
     welcome = {"heartbeat": {"interval_ms": 1000, "timeout_ms": 1000}, "limits": limits}
-    kit = suite.Kit(random.Random(1), "any", welcome=welcome)
+    kit = suite.Kit(random.Random(1), "any", welcome=welcome, forbidden_id="x")
     steps = [step for check in suite.checks() for made in check.scripts(kit) for step in made.steps]
     kinds = {type(step) for step in steps}
     assert {script.Pieces, script.Together, script.Raw, script.Http, script.Resume} <= kinds

@@ -123,6 +123,19 @@ def test_a_file_that_is_not_there_is_named(toml: Path) -> None:
         ({"header": ("A: é",)}, "--header: the value of A is no printable ASCII"),
         ({"origin": "http://o\n"}, "--origin: it is no printable ASCII"),
         ({"cert": Path("c")}, "--cert and --key go together"),
+        ({"forbidden_id": "x"}, "--forbidden-id goes with --token"),
+        ({"trigger_token": "x"}, "--trigger-token goes with --token"),
+        (
+            {"token": "x", "trigger_token": "y", "trigger_command": "c {investigation_id}"},
+            "--trigger-token goes with --inject or --trigger-url",
+        ),
+        ({"token": "Bearer x"}, "--token: it is no bearer token: one word, without the Bearer before it"),
+        ({"token": ""}, "--token: it is no bearer token: one word, without the Bearer before it"),
+        ({"token": "é"}, "--token: it is no printable ASCII"),
+        (
+            {"token": "x", "header": ("authorization: y",)},
+            "--token and --header Authorization: one of them is enough",
+        ),
     ],
 )
 def test_a_wrong_flag_is_named(flags: dict[str, Any], said: str) -> None:
@@ -142,3 +155,35 @@ def test_the_values_of_headers_are_not_shown() -> None:
     made = settings.load({"url": URL, "header": ("Authorization: Bearer sekret", "Cookie: a=b")})
     assert made.secrets == ("Bearer sekret", "a=b", "sekret")
     assert made.redacted()["header"] == ["Authorization: (redacted)", "Cookie: (redacted)"]
+
+
+def test_tokens_come_from_flags_then_from_the_environment_then_from_the_table(toml: Path) -> None:
+    write(toml, f'url = "{URL}"', 'inject = "http://h"', 'token = "table"', 'trigger-token = "table"')
+    told = {"OSINT_EVENTS_TOKEN": "told", "OSINT_EVENTS_TRIGGER_TOKEN": "", "OSINT_EVENTS_BURST": "1"}
+    made = settings.load({}, toml, told)
+    assert (made.token, made.trigger_token) == ("told", "table")
+    assert settings.load({"token": "flag"}, toml, told).token == "flag"  # noqa: S105 - no secret
+
+
+def test_a_wrong_token_in_the_environment_is_named_and_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.load({"url": URL}, None, {"OSINT_EVENTS_TOKEN": "hush hush"})
+    assert str(caught.value) == (
+        "OSINT_EVENTS_TOKEN: it is no bearer token: one word, without the Bearer before it"
+    )
+
+
+def test_tokens_are_presented_and_not_shown() -> None:
+    made = settings.load(
+        {"url": URL, "inject": "http://h", "token": "own-hush", "trigger_token": "other-hush"}
+    )
+    assert made.endpoint().credentials.headers("own") == {"Authorization": "Bearer own-hush"}
+    assert made.trigger_headers == {"Authorization": "Bearer other-hush"}
+    assert (made.redacted()["token"], made.redacted()["trigger_token"]) == ("(redacted)", "(redacted)")
+    assert {"own-hush", "other-hush"} <= set(made.secrets)
+    assert "hush" not in f"{made!r} {made.endpoint()!r}"
+
+
+def test_the_trigger_gets_the_one_token_where_there_is_no_other() -> None:
+    made = settings.load({"url": URL, "inject": "http://h", "token": "own", "header": ("X: y",)})
+    assert made.trigger_headers == {"X": "y", "Authorization": "Bearer own"}

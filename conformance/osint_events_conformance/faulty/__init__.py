@@ -31,10 +31,12 @@ from . import (
 from .capable import (
     compression,
     flowing,
+    guarding,
     hand_over,
     heartbeats,
     negotiation,
     odd,
+    origins,
     replaying,
     resuming,
     scoping,
@@ -79,6 +81,8 @@ SECTIONS = (
     hand_over,
     scoping,
     flowing,
+    guarding,
+    origins,
     odd,
 )
 FAULTS: "Mapping[str, Fault]" = MappingProxyType(_FAULTS)

@@ -8,6 +8,7 @@ import signal
 import click
 
 from . import FAULTS, ODDITIES, start
+from .capable.guarded import FORBIDDEN_ID, TOKEN, TRIGGER_TOKEN
 
 
 def _list(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -47,6 +48,9 @@ async def _serve(name: str | None, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     click.echo(f"listening on {server.http_url}")
+    if server.server.guarded:
+        click.echo(f"OSINT_EVENTS_TOKEN={TOKEN} OSINT_EVENTS_TRIGGER_TOKEN={TRIGGER_TOKEN}")
+        click.echo(f"--forbidden-id={FORBIDDEN_ID}")
     await ended.wait()
     await server.close()
 

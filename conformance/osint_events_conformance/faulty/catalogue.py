@@ -60,6 +60,11 @@ class Fault:
         """Whether the server speaks Part 2 too."""
         return self.server.capable
 
+    @property
+    def guarded(self) -> bool:
+        """Whether it demands tokens: the judge needs them."""
+        return self.server.guarded
+
 
 @dataclass(frozen=True)
 class Oddity:
@@ -79,6 +84,11 @@ class Oddity:
     def capable(self) -> bool:
         """Whether the server speaks Part 2 too."""
         return self.server.capable
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it demands tokens: the judge needs them."""
+        return self.server.guarded
 
 
 FAULTS: dict[str, Fault] = {}

@@ -70,6 +70,8 @@ class Server:
     fallback: ClassVar[bool] = True
     capable: ClassVar[bool] = False
     """Whether it answers `hello`."""
+    guarded: ClassVar[bool] = False
+    """Whether it demands tokens: the judge needs those of `capable.guarded`."""
     extensions: ClassVar[Sequence[ServerExtensionFactory]] = ()
 
     def __init__(self) -> None:

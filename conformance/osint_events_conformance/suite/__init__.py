@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from osint_events_conformance.credentials import Auth
 from osint_events_conformance.model import Fallback
 from osint_events_conformance.names import Names
 from osint_events_conformance.script import Connect, Hello, Publish, Script, Settle, Step, Subscribe, flat
 
 _SECTIONS = ("connection", "subscribing", "robustness", "slow", "events", "delivery")
-_PART_2 = ("negotiation", "replay", "positions", "restarting", "scopes", "heartbeats", "compression", "flow")
+_PART_2 = (
+    "negotiation", "replay", "positions", "restarting", "scopes", "heartbeats", "compression", "flow", "security",
+)  # fmt: skip
 """The sections of Part 2, for servers that answer `hello`."""
 
 
@@ -39,6 +42,15 @@ class Kit:
     """What the server told who asked for every feature; empty where it knows only Part 1."""
     patient: bool = False
     can_restart: bool = False
+    origin: str = "http://127.0.0.1:8000"
+    """An origin whose pages may connect, as far as is known: the one that was given, or the server's own."""
+    has_token: bool = False
+    spoilings: tuple[Auth, ...] = ()
+    """Ways in which the token can be spoilt."""
+    forbidden_id: str | None = None
+    """What the token's principal may not see."""
+    trigger_may_see: bool = False
+    """Whether who makes the server emit may subscribe to that."""
 
     @property
     def offered(self) -> frozenset[str]:

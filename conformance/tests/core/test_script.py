@@ -22,6 +22,13 @@ EVERY_STEP: list[s.Step] = [
     s.Say("a", b'{"type": "x"}', "unknown"),
     s.Hello("a", ("replay", "x")),
     s.Hello("a", (), '{"type": "hello", "protocol": 99, "features": []}', wait=False),
+    s.Connect("a", "c", auth="none"),
+    s.Knock("a", "c", 401, "flip_last"),
+    s.Knock("a", "c", 403, origin=""),
+    s.TurnedAway("a", '{"token": "{token}"}', 4501, "cut"),
+    s.TurnedAway("a", None, 4504, seconds=11),
+    s.Hello("a", ("flow",), auth="own"),
+    s.Forbidden("a", "x", ("tasks",), "r", "last:b/y"),
     s.Follow("a", "x"),
     s.Follow("a", "x", ("tasks", "summary"), "r", "last:b/y|cut", wait=False),
     s.Unfollow("a", "x", "r", wait=False),
@@ -95,7 +102,7 @@ def test_what_is_no_step_is_refused_by_name(made: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: step.kind)
 def test_connections_names_those_that_a_step_uses(step: s.Step) -> None:
-    free = s.Publish | s.Pause | s.Settle | s.Http | s.Restart
+    free = s.Publish | s.Pause | s.Settle | s.Http | s.Restart | s.Knock
     assert s.connections(step) == (() if isinstance(step, free) else ("a",))
 
 

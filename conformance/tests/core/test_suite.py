@@ -32,7 +32,10 @@ def kit(seed: int) -> suite.Kit:
         "burst": 512,
     }
     welcome = {"features": list(FEATURES), "heartbeat": times, "limits": limits}
-    return suite.Kit(random.Random(seed), "on", welcome=welcome, can_restart=True)
+    return suite.Kit(
+        random.Random(seed), "on", welcome=welcome, can_restart=True,
+        has_token=True, spoilings=("cut", "case"), forbidden_id="forbidden", trigger_may_see=True,
+    )  # fmt: skip
 
 
 @cache

@@ -7,11 +7,13 @@ import contextlib
 import json
 import socket
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import aiohttp
 from osint_events_conformance.faulty import RunningServer, start
+from osint_events_conformance.faulty.capable.guarded import TOKEN
 from osint_events_conformance.faulty.server import Event
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -19,7 +21,7 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from osint_events_conformance.faulty.server import Server
@@ -31,7 +33,13 @@ DROPPED = 1006
 class Client(asyncio.Protocol):
     """One connection. What came is in `frames`, `messages`, `pongs` and `ended`; `waits` until it has."""
 
-    def __init__(self, url: str, extensions: Sequence[ClientExtensionFactory] = ()) -> None:
+    def __init__(
+        self,
+        url: str,
+        extensions: Sequence[ClientExtensionFactory] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._headers = headers
         self._protocol = ClientProtocol(parse_uri(url), max_size=None, extensions=list(extensions) or None)
         self._changed = asyncio.Event()
         self._fragments: list[bytes] = []
@@ -49,7 +57,10 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        for name, value in self._headers.items():
+            request.headers[name] = value
+        self._protocol.send_request(request)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -197,8 +208,11 @@ class World:
         client_id: str,
         receive_buffer: int | None = None,
         extensions: Sequence[ClientExtensionFactory] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> Client:
-        """Ask for an upgrade, which may be refused."""
+        """Ask for an upgrade, which may be refused; with a good token, where no other headers are given."""
+        if headers is None:
+            headers = {"Authorization": f"Bearer {TOKEN}"} if self.server.guarded else {}
         url = f"{self.running.ws_url}/{quote(client_id, safe='')}"
         uri = parse_uri(url)
         sock = socket.create_connection((uri.host, uri.port))
@@ -206,7 +220,7 @@ class World:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         _, client = await asyncio.get_running_loop().create_connection(
-            lambda: Client(url, extensions), sock=sock
+            lambda: Client(url, extensions, headers), sock=sock
         )
         self._clients.append(client)
         await client.waits(lambda: client.status is not None or client.ended is not None, 2.0)

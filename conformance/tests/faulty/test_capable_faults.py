@@ -65,6 +65,23 @@ from .capable_scenes import (
     writes_tokens_for_urls,
 )
 from .client import World
+from .security_scenes import (
+    BAD_HELLO,
+    BARE_HELLO,
+    PING,
+    SUBSCRIBE,
+    broadcasts_only_what_may_be_seen,
+    ends_silent_strangers,
+    forbids,
+    forbids_core_clients,
+    knows_nobody_by_name,
+    lets_strangers_say_hello,
+    refuses,
+    refuses_origin,
+    takes_no_token_for_a_credential,
+    tells_strangers_nothing,
+    turns_away,
+)
 from .talk import NOTE, SUMMARY, TASK
 
 if TYPE_CHECKING:
@@ -214,7 +231,48 @@ SCOPES: dict[str, Scene] = {
     "unsubscribed-overtakes-events": unsubscribes_behind_events,
 }
 
-SCENES = NEGOTIATION | CONNECTION | REPLAY | SCOPES
+SECURITY: dict[str, Scene] = {
+    "asks-for-no-token": refuses("word"),
+    "ignores-last-of-signatures": refuses("flip_last"),
+    "compares-tokens-without-case": refuses("case"),
+    "takes-unsigned-tokens": refuses("unsigned"),
+    "believes-claims": refuses("claims"),
+    "forbids-bad-tokens": refuses("word"),
+    "believes-hellos": turns_away(BAD_HELLO),
+    "welcomes-hellos-without-tokens": turns_away(BARE_HELLO),
+    "answers-pings-of-strangers": turns_away(PING),
+    "ignores-subscribes-of-strangers": turns_away(SUBSCRIBE),
+    "turns-strangers-away-by-policy": turns_away(BARE_HELLO),
+    "knows-client-ids": knows_nobody_by_name,
+    "demands-headers": lets_strangers_say_hello,
+    "broadcasts-to-strangers": tells_strangers_nothing,
+    "waits-for-hellos-for-ever": ends_silent_strangers,
+    "confirms-forbidden": forbids(),
+    "refuses-forbidden-in-silence": forbids(),
+    "calls-forbidden-invalid": forbids(),
+    "checks-no-scopes": forbids(scope=["tasks"]),
+    "checks-no-replays": forbids(replay_token="x"),  # noqa: S106 - no password
+    "tires-of-refusing": forbids(11),
+    "trusts-replay-tokens": takes_no_token_for_a_credential,
+    "replays-forbidden": takes_no_token_for_a_credential,
+    "broadcasts-forbidden": broadcasts_only_what_may_be_seen(NOTE),
+    "broadcasts-forbidden-tasks": broadcasts_only_what_may_be_seen(TASK),
+    "checks-only-who-said-hello": forbids_core_clients,
+    "subscribes-what-it-refuses": forbids_core_clients,
+    "takes-any-origin": refuses_origin("https://foreign.example"),
+    "refuses-origins-as-bad-requests": refuses_origin("https://foreign.example"),
+    "takes-null-origins": refuses_origin("null"),
+    "takes-empty-origins": refuses_origin(""),
+    "matches-beginnings-of-origins": refuses_origin("http://{host}0"),
+    "matches-beginnings-of-hosts": refuses_origin("http://{name}.foreign.example:{port}"),
+    "matches-ends-of-hosts": refuses_origin("http://foreign-{host}"),
+    "finds-hosts-in-origins": refuses_origin("http://foreign.example?http://{host}"),
+    "ignores-ports-of-origins": refuses_origin("http://{name}:9"),
+    "ignores-schemes-of-origins": refuses_origin("ftp://{host}"),
+    "ignores-case-of-origins": refuses_origin("HTTP://{host}"),
+}
+
+SCENES = NEGOTIATION | CONNECTION | REPLAY | SCOPES | SECURITY
 DURABLE = {"forgets-key-over-restarts", "forgets-first-tokens-over-restarts"}
 
 
@@ -230,6 +288,7 @@ async def _kept(server: str, scene: Scene, patience: float) -> bool:
 async def _both(name: str) -> tuple[bool, bool]:
     """Play a fault's scene with a correct server and with the faulty one."""
     correct = "keeps-history-over-restarts" if name in DURABLE else "capable"
+    correct = "asks-for-tokens" if FAULTS[name].guarded else correct
     right = await _kept(correct, SCENES[name], 2.0)
     return right, await _kept(name, SCENES[name], 0.3)
 

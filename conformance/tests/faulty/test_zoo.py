@@ -18,7 +18,7 @@ SERVER_CLAUSES = {
     clause.id: clause for clause in contract.clauses() if clause.subject in ("server", "publisher")
 }
 PART_1 = {clause.id for clause in SERVER_CLAUSES.values() if clause.feature == "core" and not clause.untested}
-PART_2 = {clause.id for clause in SERVER_CLAUSES.values() if clause.feature not in ("core", "auth", "origin")}
+PART_2 = {clause.id for clause in SERVER_CLAUSES.values() if clause.feature != "core"}
 PART_2 -= {"CMP-3"}  # what it costs a server to compress cannot be seen
 
 

@@ -111,7 +111,7 @@ def test_a_long_log_is_folded_but_whole(make_result: Any, make_finding: Any) -> 
 def test_what_was_not_tested_is_said_with_its_reason(make_result: Any) -> None:
     text = page(make_result()).text
     assert "DEL-3: no case reached it" in text
-    assert "SEC-1 to SEC-3" in text
+    assert "LEG-1 to LEG-4" in text
 
 
 def test_an_entry_of_the_coverage_that_was_never_seen_is_said(make_result: Any) -> None:

@@ -20,7 +20,7 @@ from .session import Replay, Session, Subscription, valid_ref, valid_scope
 from .tokens import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from osint_events_conformance.faulty.peer import Peer
 
@@ -38,6 +38,16 @@ class CapableServer(NegotiatingServer):
         super().__init__()
         self.key = secrets.token_bytes(32)
         self.history = self.new_history()
+
+    def handshake(self, client_id: str, headers: Mapping[str, str]) -> Reply | None:
+        """Refuse pages of other origins (SEC-3)."""
+        if "Origin" in headers and not self.allows(headers["Origin"], headers.get("Host", "")):
+            return Reply(403, b"no page of this origin\n")
+        return super().handshake(client_id, headers)
+
+    def allows(self, origin: str, host: str) -> bool:
+        """Say whether pages of an origin may connect: those of the own one."""
+        return origin == f"http://{host}"
 
     def new_history(self) -> History:
         """Begin a sequence (RPL-8)."""
