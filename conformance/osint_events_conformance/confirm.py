@@ -39,6 +39,8 @@ _MISSING = _OF_NUMBERS | _BY_NUMBERS | {"lost", "duplicate", "ended", "answered_
 """Kinds after which `prev` rightly says that something is missing."""
 _SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
 """Kinds that are seen now and then where others are seen for certain: what was published about then."""
+_BROKEN_OFF = {"no_replay_complete": "answered_in_replay"}
+"""What is all that shows in some scripts of what others show for certain."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
 _FOLLOWING = frozenset(
@@ -113,6 +115,7 @@ class Confirmer:
         if any(one.clause in _DISTURBING for one in self.confirmed):
             return  # what happens in company alone is what that clause says
         steady = {one.kind for one in self.confirmed}
+        self.confirmed = [one for one in self.confirmed if _BROKEN_OFF.get(one.kind) not in steady]
         for confirmed in flaky:
             if steady.isdisjoint({confirmed.kind, *_SHADOWS_OF.get(confirmed.kind, ())}):  # else it is theirs
                 self._keep(confirmed)
