@@ -11,6 +11,7 @@ from osint_events_conformance.progress import Confirmed, Progress
 from osint_events_conformance.records import Case
 from osint_events_conformance.results import ConfirmedFinding, Phase
 from osint_events_conformance.script import Script, is_peaceful
+from osint_events_conformance.verdicts import NEVER_CAME
 
 _EXAMINED_PER_KIND = 3
 _SHADOWS_PER_KIND = 4
@@ -39,7 +40,10 @@ _MISSING = _OF_NUMBERS | _BY_NUMBERS | {"lost", "duplicate", "ended", "answered_
 """Kinds after which `prev` rightly says that something is missing."""
 _SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
 """Kinds that are seen now and then where others are seen for certain: what was published about then."""
-_BROKEN_OFF = {"no_replay_complete": "answered_in_replay"}
+_ALSO_SEEN_AS = {
+    "no_replay_complete": {"answered_in_replay"},
+    "wrong_head": {"not_increasing", "renumbered"},
+}
 """What is all that shows in some scripts of what others show for certain."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
@@ -115,7 +119,7 @@ class Confirmer:
         if any(one.clause in _DISTURBING for one in self.confirmed):
             return  # what happens in company alone is what that clause says
         steady = {one.kind for one in self.confirmed}
-        self.confirmed = [one for one in self.confirmed if _BROKEN_OFF.get(one.kind) not in steady]
+        self.confirmed = [one for one in self.confirmed if steady.isdisjoint(_ALSO_SEEN_AS.get(one.kind, ()))]
         for confirmed in flaky:
             if steady.isdisjoint({confirmed.kind, *_SHADOWS_OF.get(confirmed.kind, ())}):  # else it is theirs
                 self._keep(confirmed)
@@ -161,7 +165,8 @@ def _worst(kinds: list[str]) -> list[str]:  # one rule after the other
     if not _PRIMARY.isdisjoint(kinds):
         kinds = [kind for kind in kinds if kind not in _FOLLOWING]
     if not _UNREADABLE.isdisjoint(kinds):
-        kinds = [kind for kind in kinds if kind not in _PRIMARY | _FOLLOWING | _MISSING]
+        misread = _PRIMARY | _FOLLOWING | _MISSING | NEVER_CAME.keys() | {"wrong_prev"}
+        kinds = [kind for kind in kinds if kind not in misread]
     if not _NEGOTIATION.isdisjoint(kinds):
         kinds = [kind for kind in kinds if kind in _NEGOTIATION or kind not in PART_2]
     if not _OF_NUMBERS.isdisjoint(kinds):
@@ -170,6 +175,8 @@ def _worst(kinds: list[str]) -> list[str]:  # one rule after the other
         kinds = [kind for kind in kinds if kind == "wrong_token" or kind not in _BY_NUMBERS]
     if "answered_in_replay" in kinds:  # and so broke it off
         kinds = [kind for kind in kinds if kind not in _BY_NUMBERS]
+    if "wrong_scope" in kinds:  # which says all that a position would
+        kinds = [kind for kind in kinds if kind != "no_position_message"]
     if "confirmed_bad_scope" in kinds:  # whose events come to who is not subscribed
         kinds = [kind for kind in kinds if kind not in {"broadcast_after_hello", "wrong_prev"}]
     if not _MISSING.isdisjoint(kinds):

@@ -143,7 +143,7 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float, cla
         case.find("ended", f"the server ended a healthy connection {shown}", peer.name, at, clause=clause)
 
 
-_NEVER_CAME = {
+NEVER_CAME = {
     "unconfirmed": "no confirmation of {}",
     "no_welcome": "hello was not answered by welcome, though it was on another connection",
     "no_app_pong": "ping {} was not answered by pong",
@@ -157,6 +157,7 @@ _NEVER_CAME = {
     "no_normal": "backpressure high was never followed by normal, though nothing waits any more",
     "no_error": "no error for a message that is not to be carried out ({})",
 }
+"""What is said of an answer that is owed and never came, by the kind of finding."""
 
 
 def overdue_text(debt: Debt) -> str:
@@ -164,8 +165,8 @@ def overdue_text(debt: Debt) -> str:
     event = "" if debt.event is None else values.show(debt.event.data)
     if debt.event is not None and debt.event.data is None:
         event = "any update after the trigger"
-    if debt.kind in _NEVER_CAME:
-        return _NEVER_CAME[debt.kind].format(debt.about)
+    if debt.kind in NEVER_CAME:
+        return NEVER_CAME[debt.kind].format(debt.about)
     match debt.kind:
         case "no_pong":
             return f"no Pong with the payload 0x{debt.about.strip(chr(34))}"
