@@ -505,13 +505,10 @@ class Model:
         if peer.leaving or peer.gone:
             return
         data = text.value["data"]
-        owed = next(
-            (
-                debt.event
-                for debt in sorted(peer.debts, key=_age)
-                if debt.event and debt.event.investigation is investigation
-            ),
-            None,
+        owed = min(
+            (debt.event for debt in peer.debts if debt.event and debt.event.investigation is investigation),
+            key=_order,
+            default=None,
         )
         case = investigation.case
         if investigation.shared:

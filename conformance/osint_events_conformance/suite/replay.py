@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -22,14 +23,38 @@ from osint_events_conformance.script import (
     Unfollow,
 )
 from osint_events_conformance.suite import Kit, Scenario, check, event, greeted, ids, subscriber
+from osint_events_conformance.suite.events import NUMBERS, STRINGS, structures
 
 _NASTY = len([one for group in ids.nasty(Names(random.Random(0))).values() for one in group])
 _TOGETHER = 12
+_MISSED = 50
+"""Events that are missed at once: fewer than any store is likely to keep."""
 
 
 def _witness(n_id: str, client_id: str) -> list[Step]:
     """A connection that sees every event's number."""
     return [*greeted("witness", client_id, "replay"), Follow("witness", n_id)]
+
+
+def _no_replay(kit: Kit) -> str | None:
+    return None if "replay" in kit.offered else "the server does not offer replay"
+
+
+@check("EVT-1", needs_payload=True, unless=_no_replay)
+def what_is_replayed_is_what_was_published(kit: Kit) -> Iterator[Scenario]:
+    """Structures, texts and numbers that were missed: a store may change what a live event keeps."""
+    texts = [{"message": text, "a": [text]} for group in STRINGS.values() for text in group]
+    groups = structures() | {"texts": texts, "numbers": [{"n": number} for number in NUMBERS]}
+    payloads = [(title, data) for title, group in groups.items() for data in group]
+    for start in range(0, len(payloads), _MISSED):
+        n, some = kit.names(), payloads[start : start + _MISSED]
+        missed = [
+            json.dumps(data | {"number": i}, ensure_ascii=False) for i, (_, data) in enumerate(some, start)
+        ]
+        yield n, f"missed payloads from {start}, {some[0][0]}", [
+            *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), "replay"), Follow("a", n.id()), Publish(n.id(), event()), Settle(), Close("a"),
+            *(Publish(n.id(), one) for one in missed), Settle(), *greeted("b", n.client("b"), "replay"), Follow("b", n.id(), token="last:a"),
+        ]  # fmt: skip
 
 
 @check("RPL-1", needs_payload=True)
