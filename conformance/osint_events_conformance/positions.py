@@ -338,7 +338,8 @@ class Positions:
         self._pay(replay.done, "RPL-4")
         case.cases["RPL-5"] += 1
         case.progressed_at = at
-        missing = any(debt.kind == "not_replayed" for debt in _debts(peer, replay.request.investigation_id))
+        owed = _debts(peer, replay.request.investigation_id)
+        missing = any(debt.kind in {"not_replayed", "lost_at_hand_over"} for debt in owed)
         if replay.seen != replay.count and not missing and not replay.grew:
             text = f"count is {replay.count}, but {replay.seen} were replayed"
             case.find("wrong_replay", text, peer.name, at)
