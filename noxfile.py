@@ -115,8 +115,8 @@ def tests(session: nox.Session) -> None:
     install(session, "dev")
     # What the zoo's tests and those of the site show is the same everywhere, and takes half the time.
     left_out = ["node", "browser", *(["docs", "zoo"] if session.python != RUNNING else [])]
-    # Most tests wait more than they work.
-    workers = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+    # More than there may be cores, since most tests wait more than they work.
+    workers = ("--numprocesses=4", "--dist=worksteal")
     session.run("pytest", *workers, "-m", " and ".join(f"not {name}" for name in left_out), *session.posargs)
 
 
