@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,10 +173,13 @@ class Positions:
         if most is not None and message["replay"]["count"] > most:
             text = f"{message['replay']['count']} events are replayed, where at most {most} are"
             case.find("wrong_replay", text, peer.name, at)
+        pending = [one for one in _requests(peer) if one.investigation_id == request.investigation_id]
         for event in _since(case.investigations.get(request.investigation_id), token):
             event.received.pop(peer, None)
             if peer not in event.debts and is_in_scope(event.data, request.scope):
                 before = event.done is not None and event.done < request.sent_at
+                if not before and not _outlasts(event, pending):
+                    continue
                 debt = self._owe(peer, "not_replayed" if before else "lost_at_hand_over", "", at)
                 debt.event = event
                 event.debts[peer] = debt
@@ -458,3 +461,13 @@ def _limit(peer: Peer, name: str) -> int | None:
     limits = peer.talk.welcome.get("limits", {}) if peer.talk else {}
     limit: int | None = limits.get(name)
     return limit
+
+
+def _requests(peer: Peer) -> list[Request]:
+    """What a connection has asked for and got no answer to."""
+    return peer.talk.requests if peer.talk is not None else []
+
+
+def _outlasts(event: Event, pending: Iterable[Request]) -> bool:
+    """Whether an event is wanted after all that was asked for already, perhaps before it was published."""
+    return all(one.kind == "subscribe" and is_in_scope(event.data, one.scope) for one in pending)

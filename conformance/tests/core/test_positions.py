@@ -227,6 +227,21 @@ def test_what_is_published_meanwhile_is_owed_at_the_hand_over() -> None:
     assert w.found == [("lost_at_hand_over", "RPL-5")]
 
 
+def test_what_may_come_after_a_switch_that_was_asked_for_is_not_owed_at_the_hand_over() -> None:
+    w = NegotiatedWorld()
+    a = w.subscribed("a")
+    b = w.greeted("b")
+    w.follow(b, ref="r", given=a.talk.positions[X].confirmed if a.talk else None)
+    w.publish(SUMMARY % 1)
+    w.follow(b, scope=("tasks",), ref="s")
+    w.confirm_at(b, 0, ref="r", scope=["all"], replay={"status": "complete", "count": 0})
+    w.complete(b, 0, ref="r")
+    w.confirm_at(b, 0, ref="s", scope=["tasks"])
+    w.update(a, 1, 0, SUMMARY % 1)
+    w.overdue()
+    assert w.found == []
+
+
 def test_a_replay_that_lacks_one_is_not_whole() -> None:
     w, b = resumed(3)
     for seq in (1, 3):
