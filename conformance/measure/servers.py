@@ -34,7 +34,7 @@ def serving(*command: str) -> Iterator[str]:
 
 
 def reference() -> tuple[str, ...]:
-    """The command of the reference server, from this environment, with its inject hook and all that it can."""
+    """The command of the reference server, from this environment, with all that it can."""
     command = Path(sys.executable).with_name("osint-events-server")
     return (str(command), "run", "--port", "0", "--enable-inject", "--compression")
 
