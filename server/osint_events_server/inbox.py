@@ -88,9 +88,10 @@ class Inbox:
             await self._room.wait()
 
     def close(self) -> None:
-        """Drop what waits: the connection has ended."""
+        """Drop what waits: the connection has ended, and is let go of. Nothing is taken any more."""
         if self._worker is not None:
             self._worker.cancel()
+        del self._carry_out
 
     async def _work_off(self) -> None:
         try:

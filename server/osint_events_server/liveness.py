@@ -67,8 +67,9 @@ class Liveness:
         return self.heartbeat
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Ask no more, and let go of whoever asks."""
         self._timer.cancel()
+        del self._asking
 
     def received(self, size: int = 0) -> None:
         """Take a sign of life, of so many bytes."""

@@ -102,6 +102,8 @@ class Writer:
         if not self._is_lost:
             self._is_lost = True
             self._sockets.remove(self.number)
+            # Else the two would hold each other until the garbage collector stops all for a while.
+            self._give_up = _nobody
 
     def _note(self) -> None:
         """Say whether the socket may be written to past this writer."""
@@ -257,6 +259,10 @@ class Writer:
                 return drain.exception() is None
             if self._transport.get_write_buffer_size() >= before:
                 return False
+
+
+def _nobody(_reason: str) -> None:
+    """Give up nobody: the connection is gone."""
 
 
 def _descriptor(transport: asyncio.Transport) -> int | None:

@@ -1,6 +1,7 @@
 """Connecting, subscribing and delivery, over real sockets and with another library's client."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from osint_events_server.connection import Connection
 from osint_events_server.server import running
 from osint_events_server.settings import Settings
 from osint_events_server.store.memory import HistoryLimits, MemoryStore
@@ -188,6 +190,24 @@ async def test_who_is_gone_is_forgotten_at_once_whatever_is_still_to_be_done_for
             async with http.post(f"{url}/inject", json={"investigation_id": "x", "data": {}}) as response:
                 assert response.status == HTTPStatus.ACCEPTED
             assert await receive(stays) == update("x", {})
+
+
+async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(server: str) -> None:
+    def left() -> int:
+        return sum(isinstance(one, Connection) for one in gc.get_objects())
+
+    gc.collect()
+    before = left()
+    gc.disable()  # which stops all for some tenths of a second when thousands of clients go at once
+    try:
+        async with connect(f"ws://{server}/ws/a") as ws:
+            await subscribe(ws, "x")
+            assert left() == before + 1
+        async with asyncio.timeout(10):
+            while left() > before:  # noqa: ASYNC110 - nothing tells that an object was freed
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def _metrics(http: aiohttp.ClientSession, url: str) -> str:
