@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,7 +151,12 @@ def test_ctrl_c_is_one_line_and_no_verdict(correct: ZooServer, tmp_path: Path) -
     report = tmp_path / "report.json"
     runner = [sys.executable, "-m", "osint_events_conformance.cli", "run", correct.url, correct.inject]
     with subprocess.Popen(  # noqa: S603 - our own command
-        [*runner, f"--report-json={report}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*runner, f"--report-json={report}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would all that it starts itself.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread here
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
