@@ -104,11 +104,14 @@ class Confirmer:
             if self._time_left() <= -_EXAMINING:
                 self.unexamined += len(members)
                 continue
-            members.sort(key=lambda member: len(member[0].steps))
+            members.sort(key=lambda member: (member[2].doubtful, len(member[0].steps)))
             hostile = len(members) > 1 and not any(is_peaceful(script) for script, _, _ in members)
             script, case, finding = members[await self._examiner.culprit(members, kind) if hostile else 0]
             suspicion = Suspicion(script, finding, case, phase, len(members) - 1)
             confirmed = await self._examiner.examine(suspicion)
+            if not confirmed.reproduced:
+                self.unexamined += 0 if confirmed.attempts else len(members)
+                continue
             if not confirmed.flaky:
                 steady_examined[kind] += 1
                 self._keep(confirmed)

@@ -59,23 +59,26 @@ class Examiner:
         self._time_left = time_left
 
     async def examine(self, suspicion: Suspicion) -> ConfirmedFinding:
-        """Run again alone, reduce, attribute. What never comes back counts as flaky."""
+        """Run again alone, reduce, attribute. What never comes back counts as flaky.
+
+        What is doubtful counts as neither seen nor tried, so that nothing may remain.
+        """
         kind, script = suspicion.finding.kind, suspicion.script
-        attempts = reproduced = 0
+        attempts = reproduced = 0 if suspicion.finding.doubtful else 1
         case, finding = suspicion.case, suspicion.finding
         if kind != "never_ended":  # which took long enough, and happened alone enough
             copies = [renamed(script, self._rng) for _ in range(_RERUNS)]
             reruns = await self._run(copies, kind, within=_RERUN_WITHIN)
-            attempts = len(reruns)
             for rerun in reruns:
                 found = self._find(rerun, kind)
+                attempts += found is not None or not any(one.kind == kind for one in rerun.findings)
                 if found is not None:
                     reproduced += 1
                     case, finding = rerun, found
         clause, surely = finding.clause, True
         if script.mode == "long" and kind not in SELF_EVIDENT and await self._is_own(script, kind):
             clause = script.clause
-        if reproduced and reproduced == attempts and script.mode not in {"long", "last"}:
+        if reproduced == attempts > 1 and script.mode not in {"long", "last"}:
             small, smaller_case, smaller_finding = await self._reduce(script, case, finding)
             if is_peaceful(script) or await self._comes_back(small, kind):
                 script, case, finding = small, smaller_case, smaller_finding
@@ -92,8 +95,8 @@ class Examiner:
             finding.at,
             finding.expected,
             finding.got,
-            reproduced + 1,
-            attempts + 1,
+            reproduced,
+            attempts,
             tuple(to_json(step) for step in script.steps),
             tuple(case.wire),
             suspicion.further,
@@ -143,7 +146,8 @@ class Examiner:
         return self._find(case, kind) is None
 
     def _find(self, case: Case, kind: str) -> Finding | None:
-        return next((finding for finding in case.findings if finding.kind == kind), None)
+        """The first finding of a kind that is surely the server's."""
+        return next((one for one in case.findings if one.kind == kind and not one.doubtful), None)
 
     async def _reduce(self, script: Script, case: Case, finding: Finding) -> tuple[Script, Case, Finding]:
         """Leave out what the failure does not need, in ever smaller portions."""

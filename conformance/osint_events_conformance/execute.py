@@ -76,8 +76,7 @@ class _Ear:
         link = self._peer.link
         how = f"Close {link.close_received}" if link.ended is Ended.CLOSE_FRAME else "TCP ended"
         self._peer.case.log(self._clock(), self._peer.name, "<", how)
-        if self._ticker.stalled:  # a server that ends who answers nothing is right
-            self._peer.may_end = self._peer.was_mute = True
+        self._peer.was_mute = self._ticker.stalled
         self._model.ended(self._peer, self._clock())
 
 

@@ -123,6 +123,8 @@ class Finding:
     level: Level = "MUST"
     expected: str | None = None
     got: str | None = None
+    doubtful: bool = False
+    """Whether it may be the runner's doing, which got no processor just then: it counts if it comes back."""
     wire: tuple[WireEntry, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:

@@ -53,16 +53,19 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
     debt, talk.end_due = talk.end_due, None
     if debt is None and code != _TIMED_OUT:
         return False
-    if debt is None and (peer.has_stalled or peer.was_mute):
+    if debt is None and peer.has_stalled:
         return True  # it may have been ended before it read what asked for a sign of life
-    case, silent = peer.case, at - peer.link.wrote_at
+    case, silent, doubtful = peer.case, at - peer.link.wrote_at, peer.was_mute
     _judge_missing_ping(case, peer, talk, at)
     if debt is not None and code != _TIMED_OUT:
         text = f"a client that is silent for {silent:.1f} s is ended with {code or 'no close frame'}"
-        case.find("wrong_timeout", text, peer.name, at, expected=f"{_TIMED_OUT} after {_life(talk):g} s")
     elif silent < _EARLY * _life(talk):
         text = f"a client that showed life {silent:.1f} s ago is ended with {_TIMED_OUT}"
-        case.find("wrong_timeout", text, peer.name, at, expected=f"{_TIMED_OUT} after {_life(talk):g} s")
+    else:
+        text = ""
+    if text:
+        due = f"{_TIMED_OUT} after {_life(talk):g} s"
+        case.find("wrong_timeout", text, peer.name, at, expected=due, doubtful=doubtful)
     case.cases["HB-2"] += 1
     return True
 
@@ -70,7 +73,8 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
 def _judge_missing_ping(case: Case, peer: Peer, talk: Talk, at: float) -> None:
     debt: Debt | None = talk.ping_due
     if debt is not None and at - debt.since > _interval(talk):
-        case.find("no_ping", f"ended with {_TIMED_OUT} without a ping before", peer.name, at)
+        text = f"ended with {_TIMED_OUT} without a ping before"
+        case.find("no_ping", text, peer.name, at, doubtful=peer.was_mute)
 
 
 def _interval(talk: Talk) -> float:

@@ -146,7 +146,7 @@ class Peer:
     has_stalled: bool = False
     stalled_at: float = 0.0
     was_mute: bool = False
-    """Whether this process got no processor just before the end, so that nothing was answered."""
+    """Whether this process got no processor just before the end, so that perhaps nothing was answered."""
     leaving: bool = False
     gone: bool = False
     talk: Talk | None = None
@@ -222,8 +222,9 @@ class Case:
 
     def find(
         self, kind: str, message: str, conn: str, at: float, *,
-        clause: str = "", expected: str | None = None, got: str | None = None,
+        clause: str = "", expected: str | None = None, got: str | None = None, doubtful: bool = False,
     ) -> None:  # fmt: skip
         """Record a finding."""
-        self.findings.append(Finding(kind, message, conn, at, clause, expected=expected, got=got))
+        finding = Finding(kind, message, conn, at, clause, expected=expected, got=got, doubtful=doubtful)
+        self.findings.append(finding)
         self.on_change()

@@ -138,9 +138,11 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float, cla
         else:
             case.cases["ROB-2"] += 1
     elif peer.superseded:
-        case.find("older_ended", f"the older of two connections was ended {shown}", peer.name, at)
+        text = f"the older of two connections was ended {shown}"
+        case.find("older_ended", text, peer.name, at, doubtful=peer.was_mute)
     elif not peer.may_end:
-        case.find("ended", f"the server ended a healthy connection {shown}", peer.name, at, clause=clause)
+        text = f"the server ended a healthy connection {shown}"
+        case.find("ended", text, peer.name, at, clause=clause, doubtful=peer.was_mute)
 
 
 NEVER_CAME = {

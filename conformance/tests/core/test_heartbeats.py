@@ -114,6 +114,15 @@ def test_who_stalled_may_have_been_given_up(world: NegotiatedWorld) -> None:
     assert world.kinds == []
 
 
+def test_an_end_while_the_runner_had_no_processor_is_doubtful(world: NegotiatedWorld) -> None:
+    peer = listener(world)
+    peer.was_mute = True
+    world.tick(2)
+    end(world, peer, 4001)
+    assert world.kinds
+    assert all(finding.doubtful for finding in world.case.findings)
+
+
 def test_pongs_that_nobody_asked_for_are_counted_behind_a_fence(world: NegotiatedWorld) -> None:
     peer = listener(world)
     world.model.capabilities.mistaken(peer, {"type": "pong", "id": "x"}, (), world.tick())

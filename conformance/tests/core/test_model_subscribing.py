@@ -266,6 +266,15 @@ def test_ending_a_healthy_connection_is_a_finding() -> None:
     assert "code 1000" in w.only.message
 
 
+def test_an_end_that_the_runner_may_have_brought_about_itself_is_doubtful() -> None:
+    w = World()
+    peer = w.connect()
+    peer.was_mute = True
+    w.close(peer, 1008)
+    assert w.found == [("ended", "LEG-5")]
+    assert w.only.doubtful
+
+
 def test_dropping_a_healthy_connection_is_a_finding() -> None:
     w = World()
     w.drop(w.connect())
