@@ -13,6 +13,7 @@ from typing import Any
 from osint_events.features import FEATURES, TEMPORARY_ERRORS
 
 from osint_events_conformance import flow, heartbeats, values
+from osint_events_conformance.pace import Bucket
 from osint_events_conformance.positions import Owe, Pay, Position, Positions, Request, drop
 from osint_events_conformance.records import KEPT_TEXT, Case, Debt, Event, Peer
 from osint_events_conformance.wire import Text
@@ -90,6 +91,8 @@ class Talk:
     """Seconds of that stall."""
     held: int = 0
     """Bytes that had been published for it when it read again after a stall."""
+    bucket: Bucket | None = None
+    """How much it may say now, once its welcome told (FLW-3)."""
     refused: set[str] = field(default_factory=set)
     """The `ref`s of what was refused as too much, and is not to be carried out (FLW-3)."""
 
@@ -355,6 +358,11 @@ class Capabilities:
             return True
         flow.judge_slow_end(peer, talk, close, at)
         return False
+
+    def is_due(self, debt: Debt, at: float) -> bool:
+        """Whether what did not come should have: nobody pings while both sides talk (HB-2)."""
+        talk = debt.peer.talk
+        return debt.kind != "no_ping" or talk is None or heartbeats.is_late(debt, talk, at)
 
     def mistake_about(self, peer: Peer, investigation_id: str) -> Mistake | None:
         """A message about an investigation that was not to be carried out."""

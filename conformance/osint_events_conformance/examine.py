@@ -29,6 +29,9 @@ from osint_events_conformance.script import (
 
 _RERUNS = 2
 _RERUN_WITHIN = 15.0
+_OVERTIME = 5.0
+"""Seconds that a run again may take beyond the end of the time; each is given `_AT_LEAST`."""
+_AT_LEAST = 1.0
 _REDUCTION = 2.5
 _PATIENCE = 0.25
 """How much of a deadline the many runs get that only make a known failure smaller."""
@@ -68,7 +71,7 @@ class Examiner:
         case, finding = suspicion.case, suspicion.finding
         if kind != "never_ended":  # which took long enough, and happened alone enough
             copies = [renamed(script, self._rng) for _ in range(_RERUNS)]
-            reruns = await self._run(copies, kind, within=_RERUN_WITHIN)
+            reruns = await self._run(copies, kind)
             for rerun in reruns:
                 found = self._find(rerun, kind)
                 attempts += found is not None or not any(one.kind == kind for one in rerun.findings)
@@ -105,14 +108,15 @@ class Examiner:
             surely=surely,
         )
 
-    async def _run(
-        self, scripts: Iterable[Script], sought: str, *, patience: float = 1.0, within: float | None = None
-    ) -> list[Case]:
+    async def _run(self, scripts: Iterable[Script], sought: str, *, patience: float = 1.0) -> list[Case]:
         """Run scripts side by side; but one after the other where they may disturb each other (ROB-1)."""
         scripts = list(scripts)
 
         def run(script: Script) -> Coroutine[Any, Any, Case]:
-            return self._executor.run(script, patience=patience, within=within, sought=sought)
+            left = max(self._time_left() + _OVERTIME, _AT_LEAST)
+            return self._executor.run(
+                script, patience=patience, within=min(_RERUN_WITHIN, left), sought=sought
+            )
 
         if all(is_peaceful(script) for script in scripts):
             return await asyncio.gather(*map(run, scripts))
@@ -142,7 +146,7 @@ class Examiner:
         plain = script.with_steps(step for step in beginning if not isinstance(step, Stall | Resume))
         if not any(isinstance(step, Stall) for step in script.steps):
             return True
-        [case] = await self._run([renamed(plain, self._rng)], kind, within=_RERUN_WITHIN)
+        [case] = await self._run([renamed(plain, self._rng)], kind)
         return self._find(case, kind) is None
 
     def _find(self, case: Case, kind: str) -> Finding | None:

@@ -19,7 +19,7 @@ from osint_events_conformance import security, values, verdicts
 from osint_events_conformance.model import Model
 from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import publishable
-from osint_events_conformance.pace import TICK, Pace, Ticker
+from osint_events_conformance.pace import TICK, Bucket, Pace, Ticker
 from osint_events_conformance.positions import Request, Token
 from osint_events_conformance.records import Case, Debt, Event, Peer
 from osint_events_conformance.restarts import RestartFailed
@@ -39,6 +39,14 @@ _RESTART_TURN = 0.25
 _RESTART_TURNS = 120
 _LATE = 6.0
 """Seconds that are waited to tell what is late from what is lost."""
+_SUSTAINED = 8.0
+"""Seconds for which a connection goes on sending too much before its end is missed (FLW-3)."""
+_ABUSE = 10
+"""How many times the messages allowed it goes on with, when many bursts did not end it."""
+_SHARE_OF_RATE = 0.9
+"""Share of the rate that the welcome tells which is used: clocks differ a little."""
+_DEFAULT_QUEUE = 1 << 20
+_SHARE_OF_QUEUE = 1 / 4
 _BULKY = 2.0
 """How much longer than a single event half a megabyte may take until the next of it arrives."""
 
@@ -93,6 +101,8 @@ class _Running:
     """Whether the rest of the script is not needed."""
     long: bool = False
     pausing: bool = False
+    crowded: bool = False
+    """Whether what was published once did not arrive in time: no room is waited for any more."""
     lossy: bool = False
     """Whether something that was waited for longer did not come either."""
 
@@ -405,7 +415,14 @@ class Executor:
         running.case.log(self.clock(), step.conn, ">", f"{step.count} subscribes at once")
         peer.may_end = peer.may_end or step.until_ended
         before, sent = self.ticker.seconds, 0
-        while sent < (step.most if step.until_ended else step.count) and not peer.gone:
+        rate = peer.talk.welcome.get("limits", {}).get("messages_per_second", step.count)
+
+        def is_enough() -> bool:
+            if not step.until_ended:
+                return sent >= step.count
+            return sent >= step.most and self.ticker.seconds - before >= _SUSTAINED
+
+        while not is_enough() and not peer.gone:
             for _ in range(step.count):
                 follow = s.Follow(step.conn, step.investigation_id, ref=f"flood {sent}")
                 at = self.clock()
@@ -416,6 +433,8 @@ class Executor:
                 sent += 1
             await peer.link.drain()
             await self._until(running, lambda: not peer.debts)
+            if step.until_ended and sent >= step.most:
+                await asyncio.sleep(step.count / (_ABUSE * rate))
         if step.until_ended:
             judge.abused(peer, sent, self.clock())
         else:
@@ -532,6 +551,7 @@ class Executor:
 
     async def _send(self, running: _Running, steps: list[s.Message]) -> None:
         peer = self._peer(running, steps[0].conn)
+        await self._keep_rate(peer, len(steps))
         data = b""
         for step in steps:
             another = s.Follow | s.Unfollow | s.AppPing | s.Mistake
@@ -559,6 +579,18 @@ class Executor:
             if not peer.may_end:
                 clause, took = running.case.disturber(peer), self.ticker.seconds - before
                 self._judge_delay(running.case, peer.name, took, clause, self.pace.prompt)
+
+    async def _keep_rate(self, peer: Peer, count: int) -> None:
+        """Send no faster than the welcome allows: what is refused as too much tells nothing else."""
+        limits = peer.talk.welcome.get("limits", {}) if peer.talk else {}
+        burst, rate = limits.get("burst"), limits.get("messages_per_second")
+        if peer.talk is None or not burst or not rate:
+            return
+        if peer.talk.bucket is None:
+            peer.talk.bucket = Bucket(_SHARE_OF_RATE * burst, _SHARE_OF_RATE * rate, self.clock())
+        wait = peer.talk.bucket.take(count, self.clock())
+        if wait > 0:
+            await asyncio.sleep(wait)
 
     def _announce_negotiated(
         self, running: _Running, step: s.Negotiated, token: tuple[str, Token | None] | None
@@ -669,6 +701,7 @@ class Executor:
                 )
 
     async def _publish(self, running: _Running, step: s.Publish) -> None:
+        await self._await_room(running, len(step.data))
         if step.prompt:
             await self._prompt(running, step)
         elif step.wait:
@@ -709,6 +742,7 @@ class Executor:
         case, at = running.case, self.clock()
         data = step.data if self.trigger.controls_payload else None
         event = self.model.publishing(case, step.investigation_id, data, at, exact=step.exact)
+        event.size = len(step.data)
         case.log(at, "publisher", "*", f"publish {values.show(step.investigation_id)}: {step.data[:400]}")
         answer: Answer | None = None
         try:
@@ -729,6 +763,22 @@ class Executor:
             if answer.server_error or (answer.invalid and legal):
                 case.find("refused_event", answer.detail, "publisher", self.clock(), expected=step.data[:400])
         return event
+
+    async def _await_room(self, running: _Running, size: int) -> None:
+        """Wait until no reader is behind by so much that the server may end it as slow (FLW-2)."""
+        limits = self.model.capabilities.welcome.get("limits", {})
+        most = limits.get("max_queue_bytes", _DEFAULT_QUEUE) * _SHARE_OF_QUEUE
+
+        def is_room() -> bool:
+            return all(
+                size + behind <= most
+                for peer in running.case.peers
+                if peer.serves and not peer.may_end
+                if (behind := sum(debt.event.size for debt in peer.debts if debt.event is not None))
+            )
+
+        if not running.crowded and not is_room():
+            running.crowded = not await self._until(running, is_room)
 
     async def _resume(self, running: _Running, step: s.Resume) -> None:
         peer = self._peer(running, step.conn)

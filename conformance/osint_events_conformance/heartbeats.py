@@ -42,9 +42,20 @@ def pinged(peer: Peer, talk: Talk, at: float, pay: Pay) -> None:
     if debt is None:
         return
     pay(debt, "HB-2")
-    if at - debt.since > _LATE * _interval(talk) + _SLACK:
-        text = f"the first ping came after {at - debt.since:.1f} s of silence"
+    if is_late(debt, talk, at):
+        text = f"the first ping came after {at - _quiet_since(debt):.1f} s of silence"
         peer.case.find("no_ping", text, peer.name, at, expected=f"after {_interval(talk):g} s")
+
+
+def is_late(debt: Debt, talk: Talk, at: float) -> bool:
+    """Whether a ping that is owed should have come by now."""
+    return at - _quiet_since(debt) > _LATE * _interval(talk) + _SLACK
+
+
+def _quiet_since(debt: Debt) -> float:
+    """Since when one side or the other has been silent: what a server sends of its own counts, too."""
+    link = debt.peer.link
+    return max(debt.since, min(link.wrote_at, link.heard_at))
 
 
 def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
@@ -72,7 +83,7 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
 
 def _judge_missing_ping(case: Case, peer: Peer, talk: Talk, at: float) -> None:
     debt: Debt | None = talk.ping_due
-    if debt is not None and at - debt.since > _interval(talk):
+    if debt is not None and at - _quiet_since(debt) > _interval(talk):
         text = f"ended with {_TIMED_OUT} without a ping before"
         case.find("no_ping", text, peer.name, at, doubtful=peer.was_mute)
 

@@ -261,6 +261,8 @@ class Model:
             peer.debts.discard(debt)
             peer.unconfirmed = [item for item in peer.unconfirmed if item[1] is not debt]
             peer.pings = [item for item in peer.pings if item[1] is not debt]
+            if not self.capabilities.is_due(debt, at):
+                continue
             text, expected = verdicts.overdue_text(debt), verdicts.expected(debt)
             kind = self.capabilities.kind_overdue(debt)
             clause = debt.clause or self.capabilities.clause_overdue(debt)

@@ -112,3 +112,21 @@ class Ticker:
         """Whether this process got no processor for so long, just now, that it answered no ping."""
         now = self._clock()
         return now - self._ticked_at > _STALL or now - self._stalled_at < _AFTERMATH
+
+
+class Bucket:
+    """How many messages a server takes: `burst` at once, and `rate` a second (FLW-3).
+
+    `at` is when it is full, in seconds of the clock whose times `take` gets.
+    """
+
+    def __init__(self, burst: float, rate: float, at: float) -> None:
+        self._burst = self._level = burst
+        self._rate = rate
+        self._at = at
+
+    def take(self, count: int, at: float) -> float:
+        """Take `count` messages, and say how many seconds to wait before they are sent."""
+        self._level = min(self._burst, self._level + (at - self._at) * self._rate) - count
+        self._at = at
+        return max(0.0, -self._level / self._rate)

@@ -98,6 +98,8 @@ class Event:
     written: bool = True
     """Whether the checker wrote the payload itself."""
     first_received: float | None = None
+    size: int = 0
+    """Bytes of what was published."""
     seq: int | None = None
     """The number that the server gave it, where one was seen (RPL-1)."""
     epoch: object = None

@@ -358,7 +358,7 @@ class Flood:
     """Send `count` subscribes, each with a `ref`, as fast as they go (FLW-3).
 
     With `until_ended` they go on, that many at a time, until the server ends the connection, which it must
-    before it got `most`.
+    before it got `most`, and that for some seconds.
     """
 
     kind: ClassVar[str] = "flood"

@@ -158,6 +158,8 @@ class Link(asyncio.Protocol):
         self.handshake_status: int | None = None
         self.wrote_at = clock()
         """When something was written last, a Pong too: a sign of life (HB-2)."""
+        self.heard_at = clock()
+        """When a frame came last, and had been told; HB-2 asks who was silent, and which side."""
         self.is_mute = False
         """Whether Pings are left unanswered, as by a client that is dead."""
         origin = endpoint.origin or None if origin is None else origin
@@ -408,6 +410,7 @@ class Link(asyncio.Protocol):
             if self.ended is None:
                 self.ended = Ended.CLOSE_FRAME
                 self._tell(_end)
+        self.heard_at = self.clock()
 
 
 def deflated(message: bytes) -> bytes:

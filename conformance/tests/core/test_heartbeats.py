@@ -53,6 +53,21 @@ def test_a_ping_after_several_intervals_is_late(world: NegotiatedWorld) -> None:
     assert world.kinds == ["no_ping"]
 
 
+def test_while_both_sides_talk_no_ping_is_due(world: NegotiatedWorld) -> None:
+    """A server's own messages or Ping frames, and what answers them, are no silence."""
+    peer = listener(world)
+    peer.link.wrote_at = peer.link.heard_at = world.tick(22)
+    world.model.overdue(world.case, world.tick(8))
+    assert world.kinds == []
+
+
+def test_a_ping_is_late_after_the_silence_of_one_side(world: NegotiatedWorld) -> None:
+    peer = listener(world)
+    peer.link.heard_at = world.tick(22)
+    world.tell(peer, "ping", id="s1")
+    assert world.kinds == ["no_ping"]
+
+
 def test_a_dead_client_is_pinged_and_ended(world: NegotiatedWorld) -> None:
     peer = listener(world, dead=True)
     assert peer.link.is_mute

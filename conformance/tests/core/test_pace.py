@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from osint_events_conformance.pace import TICK, Pace, Ticker
+from osint_events_conformance.pace import TICK, Bucket, Pace, Ticker
 
 
 def test_a_quick_server_gets_a_second() -> None:
@@ -88,3 +88,11 @@ async def test_a_process_that_got_no_processor_knows_it_for_a_while() -> None:
         await slept.wait()
     assert not ticker.stalled
     await ticker.stop()
+
+
+def test_a_bucket_lets_a_burst_pass_and_then_the_rate() -> None:
+    bucket = Bucket(burst=10, rate=5, at=0.0)
+    assert bucket.take(10, 0.0) == 0
+    assert bucket.take(1, 0.0) == pytest.approx(0.2)
+    assert bucket.take(1, 0.4) == 0
+    assert bucket.take(11, 100.0) == pytest.approx(0.2)

@@ -29,6 +29,7 @@ class FakeLink:
     framing_error: str | None = None
     tcp_closed: bool = False
     wrote_at: float = 0.0
+    heard_at: float = 0.0
     is_mute: bool = False
     compresses: bool = False
 
