@@ -9,7 +9,7 @@ from osint_events.close_codes import CloseCode
 from websockets.frames import Close
 
 from osint_events_conformance import values
-from osint_events_conformance.records import KEPT_TEXT, Debt, Event, Peer, Subscription
+from osint_events_conformance.records import KEPT_TEXT, Case, Debt, Event, Peer, Subscription
 from osint_events_conformance.wire import Ended, Text
 
 ALLOWED_CLOSE_CODES = frozenset(
@@ -143,6 +143,17 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float, cla
     elif not peer.may_end:
         text = f"the server ended a healthy connection {shown}"
         case.find("ended", text, peer.name, at, clause=clause, doubtful=peer.was_mute)
+
+
+def judge_delay(
+    case: Case, conn: str, clause: str | None, *, seconds: float, limit: float, at: float
+) -> None:
+    """Judge what took `seconds` while another connection misbehaves, by the clause that protects it."""
+    if clause is not None and seconds > limit:
+        what = "not delivered" if conn == "publisher" else "not confirmed"
+        doing = "stalls" if clause == "ROB-5" else "misbehaves"
+        message = f"{what} within {seconds:.2f} s, while another connection {doing}"
+        case.find("delayed", message, conn, at, clause=clause, expected=f"within {limit:.2f} s")
 
 
 NEVER_CAME = {
