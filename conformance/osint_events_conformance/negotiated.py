@@ -98,7 +98,10 @@ def _hellos(
             conn = f"c{number}"
             asked = [*message["features"], *kit.rng.sample(features, kit.rng.randint(0, len(features)))]
             kit.rng.shuffle(asked)
-            whole = message | {"features": asked} | extras.fields(_MOST_FIELDS, _FIELDS_OF_HELLO)
+            # No version is ever that high, and many languages read one into 32 bits.
+            version = min(message["protocol"], 2**31 - 1)
+            unknown = extras.fields(_MOST_FIELDS, _FIELDS_OF_HELLO)
+            whole = message | {"protocol": version, "features": asked} | unknown
             hello = Hello(conn, tuple(asked), json.dumps(whole, ensure_ascii=False))
             follow = Follow(conn, n.id(), ref=message.get("ref"))
             said: list[Step] = [hello, follow]

@@ -92,7 +92,7 @@ def hello_is_the_first_message(kit: Kit) -> Iterator[Scenario]:
 def what_is_unknown_in_a_hello_is_ignored(kit: Kit) -> Iterator[Scenario]:
     """Other protocols, fields and features, and any auth where none is asked for."""
     texts = {
-        "protocol 99": _hello(list(FEATURES), 99), "protocol 2": _hello(["replay"], 2), "protocol 2^31": _hello(["replay"], 2**31),
+        "protocol 99": _hello(list(FEATURES), 99), "protocol 2": _hello(["replay"], 2), "protocol 2^31 - 1": _hello(["replay"], 2**31 - 1),
         "unknown fields": _hello(list(FEATURES), x=1, compression=True, token="t", seq=[1], client={"name": "web", "version": "2.0", "x": {}}),
         "a client": _hello(["errors"], client={"name": "é😀", "version": ""}), "an empty client": _hello(["errors"], client={}),
         "auth": _hello(["scopes"], auth={"token": "nobody asked"}), "a ref": _hello(list(FEATURES), ref="é" * 64), "an empty ref": _hello([], ref=""),
