@@ -106,12 +106,13 @@ def _switches(steps: Steps, finding: Finding) -> Made:
 
 def _tokens(steps: Steps, finding: Finding) -> Made:
     """Subscribes without their tokens."""
-    if finding.kind in {"lost", "duplicate"}:
+    clause = {"lost": "RPL-5", "duplicate": "RPL-5", "ended": "RPL-3"}.get(finding.kind)
+    if clause is not None and any(isinstance(step, Follow) and step.token for step in flat(steps)):
 
         def bare(step: Step) -> Step:
             return replace(step, token=None) if isinstance(step, Follow) else step
 
-        yield "RPL-5", mapped(steps, bare)
+        yield clause, mapped(steps, bare)
 
 
 def _scopes(steps: Steps, finding: Finding) -> Made:

@@ -86,6 +86,11 @@ def test_subscribing_again_with_the_same_scope_is_no_switch() -> None:
     assert "SCP-3" not in tried("lost", Follow("a", X, ("tasks",)), Follow("a", X, ("tasks",)))
 
 
+def test_an_end_may_be_laid_to_a_token() -> None:
+    made = tried("ended", Follow("a", X, token="last:a|cut"))  # noqa: S106 - a reference
+    assert [one.token for one in flat(made["RPL-3"]) if isinstance(one, Follow)] == [None]
+
+
 def test_tokens_unsubscribes_and_scopes_are_left_out() -> None:
     made = tried("lost", Unfollow("a", X), Follow("a", X, ("tasks",), token="last:a"))  # noqa: S106 - a reference
     assert made["UNS-1"] == (*GREETED, Follow("a", X, ("tasks",), token="last:a"))  # noqa: S106 - a reference
