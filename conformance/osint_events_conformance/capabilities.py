@@ -343,9 +343,11 @@ class Capabilities:
         """A flood that goes on has ended (FLW-3)."""
         flow.judge_abuse(peer, sent, at)
 
-    def listening(self, peer: Peer, at: float, *, dead: bool) -> None:
-        """A client sends nothing more of its own accord (HB-2)."""
-        if peer.talk is not None:
+    def listening(self, peer: Peer, at: float, *, dead: bool = False, deaf: bool = False) -> None:
+        """A client sends nothing more of its own accord (HB-2), or nothing that answers pings (`deaf`)."""
+        if peer.talk is not None and deaf:
+            peer.talk.answers_pings = False
+        elif peer.talk is not None:
             heartbeats.listening(peer, peer.talk, at, self._owe, dead=dead)
 
     def ended(self, peer: Peer, at: float) -> bool:
@@ -526,7 +528,7 @@ class Capabilities:
             peer.answer("pong", message["id"])
 
     def _backpressure(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        flow.pressed(peer, talk, message["state"], at, owe=self._owe, pay=self._pay)
+        flow.pressed(peer, talk, message, at, owe=self._owe, pay=self._pay)
 
     def _error(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         code, ref, case = message["code"], message.get("ref"), peer.case

@@ -239,10 +239,15 @@ class Executor:
                 await self._sending.inflate(running, step)
             case s.Flood():
                 await self._sending.flood(running, step)
-            case s.Quiet(name, dead):
+            case s.Quiet(name, dead, deaf):
                 peer = running.peer(name)
-                running.case.log(self.clock(), name, "*", "shows no life" if dead else "only listens")
-                self.model.capabilities.listening(peer, self.clock(), dead=dead)
+                running.case.log(
+                    self.clock(),
+                    name,
+                    "*",
+                    "shows no life" if dead else "answers no ping" if deaf else "only listens",
+                )
+                self.model.capabilities.listening(peer, self.clock(), dead=dead, deaf=deaf)
             case s.Settle(fence=True):
                 await self._settle(running, last=False)
             case s.Settle():

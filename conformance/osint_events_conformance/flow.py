@@ -26,15 +26,22 @@ _MAY_END_SLOW = frozenset(
 """Codes with which a connection that was not read may end; the others say something else."""
 _STEP = 1 / 4
 """How much of the queue two readers may differ by for the one to tell what the other's was like."""
+_NORMAL = 0.4
+"""Share of the queue above which nothing is normal: a quarter, and what one event may be more."""
 _BRISK = 0.9
 """Seconds of a stall that no server takes for long."""
 _SLACK = 1.5
 """How many times the messages of the time that passed a server may take beyond the burst."""
 
 
-def pressed(peer: Peer, talk: Talk, state: str, at: float, *, owe: Owe, pay: Pay) -> None:
+def pressed(peer: Peer, talk: Talk, message: Mapping[str, Any], at: float, *, owe: Owe, pay: Pay) -> None:
     """Judge `backpressure`: high and normal alternate, and high is followed by normal in the end (FLW-1)."""
+    state = message["state"]
     peer.case.cases["FLW-1"] += 1
+    waiting, most = message.get("queued_bytes", 0), _limit(talk) * _NORMAL
+    if state == "normal" and most and waiting > most:
+        text = f"backpressure is normal again with {waiting} bytes waiting"
+        peer.case.find("not_alternating", text, peer.name, at, expected=f"about a quarter of {_limit(talk)}")
     if state == talk.pressure:
         text = f"backpressure says {talk.pressure} twice, or normal at first"
         peer.case.find("not_alternating", text, peer.name, at)

@@ -373,12 +373,14 @@ class Flood:
 class Quiet:
     """Have a connection listen from now on: a ping is due by an interval from now (HB-2).
 
-    One that is `dead` answers no ping, and must be ended after that.
+    One that is `dead` answers no ping, and must be ended after that. One that is `deaf` answers no ping
+    message either, but goes on to show life in other ways, so it must be kept.
     """
 
     kind: ClassVar[str] = "quiet"
     conn: str
     dead: bool = False
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)

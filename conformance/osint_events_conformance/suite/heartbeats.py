@@ -41,13 +41,13 @@ def pongs_that_nobody_asked_for_are_ignored(kit: Kit) -> Iterator[Scenario]:
 
 @check("HB-2", mode="long", unless=_too_long)
 def the_silent_are_pinged_and_the_dead_ended(kit: Kit) -> Iterator[Scenario]:
-    """One that is dead, one that only answers, one that sends Ping frames, one that is never sent anything."""
+    """One that is dead, one that only answers, one that sends Ping frames alone, one that is never sent anything."""
     n = kit.names()
     pong = Mistake("sender", json.dumps({"type": "pong", "id": "nobody asked"}), ())
     conns = ("dead", "listener", "framer", "sender")
     yield n, "silent in four ways", [
         *(step for conn in conns for step in greeted(conn, n.client(conn), "heartbeat")),
-        *greeted("without", n.client("w")), Quiet("dead", dead=True), Quiet("listener"), Quiet("sender"),
+        *greeted("without", n.client("w")), Quiet("dead", dead=True), Quiet("listener"), Quiet("sender"), Quiet("framer", deaf=True),
         *_turns(kit, Ping("framer", b"life"), pong),
     ]  # fmt: skip
 

@@ -87,7 +87,8 @@ def a_wrong_scope_changes_nothing(kit: Kit) -> Iterator[Scenario]:
                 "ref": f"{number}",
             }
             fresh = text | {"investigation_id": n.id("fresh"), "ref": f"fresh {number}"}
-            codes = ("invalid_scope", "invalid_message")
+            named = isinstance(scope, list) and all(isinstance(one, str) for one in scope)
+            codes = ("invalid_scope",) if named else ("invalid_scope", "invalid_message")
             steps += [Mistake("a", json.dumps(one), codes, str(one["ref"])) for one in (text, fresh)]
             if number % 3 == 0:
                 steps += [

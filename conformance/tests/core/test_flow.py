@@ -30,9 +30,11 @@ def reader(world: NegotiatedWorld, name: str = "a") -> Peer:
     return peer
 
 
-def press(world: NegotiatedWorld, peer: Peer, state: str) -> None:
-    """A `backpressure`."""
-    world.tell(peer, "backpressure", state=state, queued_messages=1, queued_bytes=QUEUE // 2)
+def press(world: NegotiatedWorld, peer: Peer, state: str, queued_bytes: int | None = None) -> None:
+    """A `backpressure`, at its mark unless said otherwise."""
+    if queued_bytes is None:
+        queued_bytes = QUEUE // (2 if state == "high" else 4)
+    world.tell(peer, "backpressure", state=state, queued_messages=1, queued_bytes=queued_bytes)
 
 
 def stalled(world: NegotiatedWorld, name: str, held: int, seconds: float = 0.1) -> Peer:
@@ -54,6 +56,14 @@ def test_high_and_normal_alternate(world: NegotiatedWorld) -> None:
         press(world, peer, state)
     assert world.kinds == []
     press(world, peer, "normal")
+    assert world.kinds == ["not_alternating"]
+
+
+def test_normal_is_said_at_a_quarter_not_as_soon_as_it_is_less_than_half() -> None:
+    world = NegotiatedWorld()
+    peer = reader(world)
+    press(world, peer, "high")
+    press(world, peer, "normal", int(QUEUE * 0.45))
     assert world.kinds == ["not_alternating"]
 
 

@@ -197,6 +197,15 @@ async def takes_ping_frames_for_life(world: World) -> bool:
     return talk.client.ended is None
 
 
+async def answers_pings_or_shows_life(world: World) -> bool:
+    hasten(world)
+    talk = await Talk.begin(world, "heartbeat")
+    for number in range(14):
+        talk.subscribe(f"i{number}")
+        await asyncio.sleep(0.05)
+    return talk.client.ended is None
+
+
 async def ignores_unknown_pongs(world: World) -> bool:
     talk = await Talk.begin(world, *ALL)
     talk.say(type="pong", id="s999")
@@ -631,7 +640,10 @@ def presses(kib: int) -> Scene:
         await talk.gets("investigation_update", kib // 4)
         await talk.gets("backpressure", 2)
         states = [message["state"] for message in talk.of("backpressure")]
-        return states == ["high", "normal"] and talk.numbers() == list(range(kib // 4))
+        most = talk.of("welcome")[0]["limits"]["max_queue_bytes"]
+        still = min((message["queued_bytes"] for message in talk.of("backpressure")), default=0)
+        in_order = talk.numbers() == list(range(kib // 4))
+        return states == ["high", "normal"] and still <= most / 4 and in_order
 
     return scene
 

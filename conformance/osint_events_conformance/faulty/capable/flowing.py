@@ -39,6 +39,19 @@ class NeverSaysNormal(CapableServer):
 
 
 @fault("FLW-1", subtle=True)
+class SaysNormalSoon(CapableServer):
+    """Says backpressure normal with the next event, while as much waits as before."""
+
+    def queued(self, peer: CapablePeer) -> None:
+        """Take the news for told."""
+        session = self.sessions.get(peer)
+        was_high = session is not None and session.pressure == "high"
+        super().queued(peer)
+        if was_high and session is not None and session.pressure == "high":
+            self.press(session, "normal")
+
+
+@fault("FLW-1", subtle=True)
 class SaysHighAgain(CapableServer):
     """Says backpressure high a second time when the queue is three quarters full."""
 

@@ -122,6 +122,24 @@ class TakesOnlyMessagesForLife(CapableServer):
         return self._heard.setdefault(session, super().heard_at(session))
 
 
+@fault("HB-2", subtle=True)
+class TakesOnlyPongsForLife(CapableServer):
+    """Ends a client that sends no pong message, whatever else it sends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ponged: dict[Session, float] = {}
+
+    def ponged(self, session: Session, message: dict[str, Any]) -> None:
+        """Note the time."""
+        self._ponged[session] = time.monotonic()
+        super().ponged(session, message)
+
+    def heard_at(self, session: Session) -> float:
+        """Look at the pongs."""
+        return self._ponged.setdefault(session, super().heard_at(session))
+
+
 # HB-3: pongs that nobody asked for, and connections without the feature.
 
 
