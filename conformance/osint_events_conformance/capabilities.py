@@ -12,9 +12,10 @@ from typing import Any
 
 from osint_events.features import FEATURES, TEMPORARY_ERRORS
 
-from osint_events_conformance import flow, heartbeats, values
+from osint_events_conformance import flow, heartbeats, positions, values
+from osint_events_conformance.debts import owe, pay
 from osint_events_conformance.pace import Bucket
-from osint_events_conformance.positions import Owe, Pay, Position, Positions, Request, drop
+from osint_events_conformance.positions import Position, Request, drop
 from osint_events_conformance.records import KEPT_TEXT, Case, Debt, Event, Peer
 from osint_events_conformance.wire import Text
 
@@ -115,12 +116,9 @@ _FEATURE_OF = {
 
 
 class Capabilities:
-    """Judges what Part 2 says. `owe` and `pay` are the oracle's own."""
+    """Judges what Part 2 says."""
 
-    def __init__(self, owe: Owe, pay: Pay) -> None:
-        self._owe = owe
-        self._pay = pay
-        self._positions = Positions(owe, pay)
+    def __init__(self) -> None:
         self._handlers: dict[str, _Handler] = {
             "replay_complete": self._replay_complete,
             "position": self._position,
@@ -152,7 +150,7 @@ class Capabilities:
             self.mistaken(peer, message, ("already_initialized",), at)
             return
         # Whether it knows hello at all is for the probe to see.
-        debt = self._owe(peer, "no_welcome", "", at) if self.offered is not None else None
+        debt = owe(peer, "no_welcome", "", at) if self.offered is not None else None
         if debt is not None and peer.stranger:
             debt.clause = "SEC-1"
         elif debt is not None and _is_unusual(message):
@@ -180,7 +178,7 @@ class Capabilities:
         if subscription is not None:
             subscription.confirmed_at = None  # from now on whichever comes first, an event or the end
             drop(peer, id_, replayed=False)
-        debt = self._owe(peer, "not_unsubscribed", values.show(id_), at)
+        debt = owe(peer, "not_unsubscribed", values.show(id_), at)
         peer.talk.requests.append(Request("unsubscribe", id_, _ref(message), at, debt))
 
     def pinging(self, peer: Peer, message: Mapping[str, Any], at: float) -> None:
@@ -191,7 +189,7 @@ class Capabilities:
             return
         peer.talk.provoked = ""
         id_ = message["id"]
-        peer.talk.pings.append((id_, _ref(message), self._owe(peer, "no_app_pong", values.show(id_), at)))
+        peer.talk.pings.append((id_, _ref(message), owe(peer, "no_app_pong", values.show(id_), at)))
 
     def mistaken(self, peer: Peer, message: object, codes: tuple[str, ...], at: float) -> None:
         """A message goes out that is not to be carried out; some mistakes must be told (ERR-1)."""
@@ -209,7 +207,7 @@ class Capabilities:
         clause = next((_PROMISED[code] for code in codes if code in _PROMISED), None)
         debt = None
         if clause is not None and self.uses(peer, "errors"):
-            debt = self._owe(peer, "no_error", ", ".join(codes), at)
+            debt = owe(peer, "no_error", ", ".join(codes), at)
             debt.clause = clause
         talk.mistakes.append(Mistake(codes, _ref(fields), fields.get("investigation_id"), debt))
 
@@ -258,7 +256,7 @@ class Capabilities:
             return
         self._judge_scope(peer, talk, request, message, at)
         if talk.uses("replay"):
-            self._positions.confirmed(peer, talk.positions, request, message, at)
+            positions.confirmed(peer, talk.positions, request, message, at)
         else:
             self._judge_not_granted(peer, message, at)
 
@@ -272,18 +270,18 @@ class Capabilities:
         if message["investigation_id"] in talk.ended:
             return False  # that it came at all is what is wrong
         position = talk.positions.get(message["investigation_id"])
-        return self._positions.updated(peer, position, event, message, at)
+        return positions.updated(peer, position, event, message, at)
 
     def resolve(self, case: Case, peer: Peer, investigation_id: str) -> None:
         """A connection was opened only to learn an investigation's epoch, where its numbers went back."""
         position = peer.talk.positions.get(investigation_id) if peer.talk else None
         if position is not None:
-            self._positions.resolve(case, investigation_id, position.epoch)
+            positions.resolve(case, investigation_id, position.epoch)
 
     def awaiting(self, peer: Peer, investigation_id: str, at: float) -> Debt | None:
         """The store moved on, and nothing was sent for a subscription: a `position` is due (RPL-6)."""
         position = peer.talk.positions.get(investigation_id) if peer.talk else None
-        return None if position is None else self._positions.awaited(peer, position, investigation_id, at)
+        return None if position is None else positions.awaited(peer, position, investigation_id, at)
 
     def kind_of_loss(self, peer: Peer, investigation_id: str) -> str:
         """What it is when an event does not come that is published now."""
@@ -317,9 +315,9 @@ class Capabilities:
 
     def clause_overdue(self, debt: Debt) -> str:
         """The clause that a loss breaks which only a compressed connection suffers (CMP-1)."""
-        if debt.event is None or not debt.peer.link.compresses:
+        if debt.event is None or not debt.peer.link.extensions:
             return ""
-        return "CMP-1" if any(not peer.link.compresses for peer in debt.event.received) else ""
+        return "CMP-1" if any(not peer.link.extensions for peer in debt.event.received) else ""
 
     def judge_silence(self, case: Case) -> None:
         """Judge what was not said of full queues (FLW-1)."""
@@ -348,7 +346,7 @@ class Capabilities:
         if peer.talk is not None and deaf:
             peer.talk.answers_pings = False
         elif peer.talk is not None:
-            heartbeats.listening(peer, peer.talk, at, self._owe, dead=dead)
+            heartbeats.listening(peer, peer.talk, at, dead=dead)
 
     def ended(self, peer: Peer, at: float) -> bool:
         """Judge an end by what was negotiated, before what is owed is forgiven; say whether that is all."""
@@ -412,7 +410,7 @@ class Capabilities:
         granted: list[str] = list(message["features"])
         talk.features, talk.welcome = frozenset(granted), message
         if talk.debt is not None:
-            self._pay(talk.debt, "NEG-2")
+            pay(talk.debt, "NEG-2")
             talk.debt = None
         case.cases["NEG-1"] += 1
         wrong = [one for one in granted if one not in talk.asked or one not in FEATURES]
@@ -447,7 +445,7 @@ class Capabilities:
         position = talk.positions.get(id_)
         if position is not None and position.replay is not None:
             text = f"{message['type']} within a replay of the investigation"
-            if self._positions.disturbed(peer, position, "answered_in_replay", text, at):
+            if positions.disturbed(peer, position, "answered_in_replay", text, at):
                 peer.debts.discard(position.replay.done)
                 position.replay = None
                 drop(peer, id_)
@@ -483,15 +481,15 @@ class Capabilities:
 
     def _replay_complete(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         position = talk.positions.get(message["investigation_id"])
-        replay = self._positions.replay_complete(peer, position, message, at)
+        replay = positions.replay_complete(peer, position, message, at)
         if replay is not None:
             self._judge_ref(peer, replay.request.ref, message, at)
 
     def _position(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        self._positions.position(peer, talk.positions.get(message["investigation_id"]), message, at)
+        positions.position(peer, talk.positions.get(message["investigation_id"]), message, at)
 
     def _gap(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        self._positions.gap(peer, talk.positions.get(message["investigation_id"]), message, at)
+        positions.gap(peer, talk.positions.get(message["investigation_id"]), message, at)
 
     def _unsubscribed(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         request = self._answered(peer, talk, "unsubscribe", message, at)
@@ -499,7 +497,7 @@ class Capabilities:
             peer.case.find("unasked_unsubscribed", "unsubscribed without a request", peer.name, at)
             return
         id_ = request.investigation_id
-        self._pay(request.debt, "UNS-1")
+        pay(request.debt, "UNS-1")
         peer.case.progressed_at = at
         later = [one for one in talk.requests if one.investigation_id == id_ and one.kind == "subscribe"]
         if not later:
@@ -517,18 +515,18 @@ class Capabilities:
             if id_ == message["id"]:
                 talk.pings.remove(entry)
                 self._judge_ref(peer, ref, message, at)
-                self._pay(debt, "HB-1")
+                pay(debt, "HB-1")
                 flow.ponged(peer, talk, debt.since, at)
                 peer.case.progressed_at = at
                 return
 
     def _ping(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        heartbeats.pinged(peer, talk, at, self._pay)
+        heartbeats.pinged(peer, talk, at)
         if talk.answers_pings and peer.serves:
             peer.answer("pong", message["id"])
 
     def _backpressure(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
-        flow.pressed(peer, talk, message, at, owe=self._owe, pay=self._pay)
+        flow.pressed(peer, talk, message, at)
 
     def _error(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
         code, ref, case = message["code"], message.get("ref"), peer.case
@@ -557,7 +555,7 @@ class Capabilities:
         talk.mistakes.remove(mistake)
         self._judge_ref(peer, mistake.ref, message, at)
         if mistake.debt is not None:
-            self._pay(mistake.debt, "ERR-1")
+            pay(mistake.debt, "ERR-1")
             case.progressed_at = at
         if known and code not in mistake.codes and code not in {"rate_limited", "unavailable"}:
             text = f"error {code}, where {' or '.join(mistake.codes)} is what is wrong"

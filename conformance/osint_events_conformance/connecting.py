@@ -81,7 +81,7 @@ class Connecting:
         def answer(type_: str, id_: str) -> None:
             case.log(self._context.clock(), step.conn, ">", f'{{"type": "{type_}", "id": {json.dumps(id_)}}}')
             text = json.dumps({"type": type_, "id": id_}).encode()
-            link.write(s.data_frame(text, compress=link.compresses))
+            link.write(link.framed(text))
 
         peer.answer = answer
         running.peers[step.conn] = peer
@@ -112,7 +112,7 @@ class Connecting:
             case.log(
                 self._context.clock(), step.conn, ">", step.text.replace("{token}", f"(token: {step.auth})")
             )
-            peer.link.write(s.data_frame(text.encode(), compress=peer.link.compresses))
+            peer.link.write(peer.link.framed(text.encode()))
             await peer.link.drain()
         await self._context.until(running, lambda: peer.gone, longer=step.seconds)
         security.judge_turned_away(peer, step, self._context.clock())

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from osint_events.close_codes import CloseCode
 from websockets.frames import Close
 
+from osint_events_conformance.debts import owe, pay
 from osint_events_conformance.records import Case, Peer
 
 if TYPE_CHECKING:
     from osint_events_conformance.capabilities import Talk
-    from osint_events_conformance.positions import Owe, Pay
 
 _MAY_END_SLOW = frozenset(
     {
@@ -34,7 +34,7 @@ _SLACK = 1.5
 """How many times the messages of the time that passed a server may take beyond the burst."""
 
 
-def pressed(peer: Peer, talk: Talk, message: Mapping[str, Any], at: float, *, owe: Owe, pay: Pay) -> None:
+def pressed(peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> None:
     """Judge `backpressure`: high and normal alternate, and high is followed by normal in the end (FLW-1)."""
     state = message["state"]
     peer.case.cases["FLW-1"] += 1

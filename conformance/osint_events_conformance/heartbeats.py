@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from osint_events.close_codes import CloseCode
 from websockets.frames import Close
 
+from osint_events_conformance.debts import owe, pay
 from osint_events_conformance.records import Case, Debt, Peer
 
 if TYPE_CHECKING:
     from osint_events_conformance.capabilities import Talk
-    from osint_events_conformance.positions import Owe, Pay
 
 _TIMED_OUT = CloseCode.HEARTBEAT_TIMEOUT
 _EARLY = 0.95
@@ -25,7 +25,7 @@ _LATE = 2.0
 _SLACK = 1.0
 
 
-def listening(peer: Peer, talk: Talk, at: float, owe: Owe, *, dead: bool) -> None:
+def listening(peer: Peer, talk: Talk, at: float, *, dead: bool) -> None:
     """From now on a client sends nothing of its own accord: a ping is owed, and the end of who is dead."""
     if not talk.uses("heartbeat"):
         return
@@ -35,7 +35,7 @@ def listening(peer: Peer, talk: Talk, at: float, owe: Owe, *, dead: bool) -> Non
         talk.end_due = owe(peer, "not_timed_out", f"{_life(talk):g}", at)
 
 
-def pinged(peer: Peer, talk: Talk, at: float, pay: Pay) -> None:
+def pinged(peer: Peer, talk: Talk, at: float) -> None:
     """A ping came: judge whether it came in time."""
     peer.case.cases["HB-2"] += 1
     debt, talk.ping_due = talk.ping_due, None

@@ -12,26 +12,25 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 from osint_events.scopes import is_in_scope
 
 from osint_events_conformance import security, values, verdicts
 from osint_events_conformance.capabilities import WHOLE, Capabilities
+from osint_events_conformance.debts import forgive, forgive_broadcast, owe, owe_broadcast, owe_event, pay
+from osint_events_conformance.deliveries import Deliveries, Fallback
 from osint_events_conformance.positions import Request
 from osint_events_conformance.records import (
     KEPT_TEXT,
     Case,
-    Debt,
     Event,
     Investigation,
     Peer,
     Subscription,
 )
-from osint_events_conformance.wire import Ended, Link, Message, Text
+from osint_events_conformance.wire import Ended, Link, Text
 
-Fallback = Literal["on", "off", "any"]
 Problem = Callable[[dict[str, Any], bool], str | None]
 """Says why a server message breaks its schema, or None (MSG-2); the flag says that it is negotiated."""
 
@@ -46,12 +45,7 @@ class Model:
         self._problem = lru_cache(maxsize=_REMEMBERED)(
             lambda message, is_negotiated: problem(message.value, is_negotiated)
         )
-        self.capabilities = Capabilities(self._owe, self._pay)
-        self._key = lru_cache(maxsize=_REMEMBERED)(_data_key)
-        self.in_flight = 0.03
-        """Seconds for which an event may be on its way to one connection after another has it (DEL-5)."""
-        self.observing = False
-        """Whether events of other publishers are judged too (EVT-2 to EVT-5)."""
+        self.capabilities = Capabilities()
         self.clear_after = clear_after
         """Seconds after the end of an investigation's last subscriber until the fallback is owed."""
         self.forbidden: str | None = None
@@ -59,9 +53,8 @@ class Model:
         self.forbidden_refused = ""
         """Why an event of it could not be published, where that is so."""
         self.investigations: dict[str, Investigation] = {}
+        self.deliveries = Deliveries(self.capabilities, fallback, self.investigations)
         self.seen_types: Counter[str] = Counter()
-        self.seen_kinds: Counter[str] = Counter()
-        self.seen_fields: Counter[str] = Counter()
 
     # What the client does
 
@@ -98,8 +91,8 @@ class Model:
             peer.subscriptions[investigation_id] = subscription
             investigation.subscriptions[peer] = subscription
         for event in investigation.events:
-            self._forgive_fallback(event)
-        debt = self._owe(peer, "unconfirmed", values.show(investigation_id), at)
+            forgive_broadcast(event)
+        debt = owe(peer, "unconfirmed", values.show(investigation_id), at)
         peer.unconfirmed.append((investigation_id, debt))
         peer.spoke = True
         if peer.talk is not None:
@@ -121,7 +114,7 @@ class Model:
 
     def pinging(self, peer: Peer, payload: bytes, at: float) -> None:
         """A Ping frame goes out (CONN-3)."""
-        peer.pings.append((payload, self._owe(peer, "no_pong", values.show(payload.hex()), at)))
+        peer.pings.append((payload, owe(peer, "no_pong", values.show(payload.hex()), at)))
 
     def misbehaving(self, peer: Peer, clause: str) -> None:
         """A malformed message goes out: the server may end the connection (ROB-2)."""
@@ -130,11 +123,11 @@ class Model:
 
     def leaving(self, peer: Peer, at: float, *, handshake: bool) -> None:
         """The client starts to close, with a `handshake` or by a reset: no event is owed any more."""
-        self._forgive(peer)
+        forgive(peer)
         peer.leaving = True
         self._ended(peer, at)
         if handshake:
-            self._owe(peer, "unfinished_close", "", at)
+            owe(peer, "unfinished_close", "", at)
 
     def publishing(
         self, case: Case, investigation_id: str, data: str | None, at: float, *, exact: bool = False
@@ -151,7 +144,7 @@ class Model:
             investigation.by_key.setdefault(event.key, []).append(event)
         for peer, subscription in investigation.subscriptions.items():
             if subscription.confirmed_at is not None and peer.serves and subscription.owes(parsed):
-                self._owe_event(peer, event, self.capabilities.kind_of_loss(peer, investigation_id), at)
+                owe_event(peer, event, self.capabilities.kind_of_loss(peer, investigation_id), at)
                 if event.debts[peer].kind == "lost":
                     event.debts[peer].clause = subscription.clause(parsed)
         if self._is_nobodys(investigation, at):
@@ -159,7 +152,7 @@ class Model:
                 peer for peer in case.peers if peer.serves and peer.talk is None and not peer.stranger
             ]
             if self.fallback == "on":
-                self._owe_broadcast(event, at)
+                owe_broadcast(event, at)
         return event
 
     def published(self, event: Event, *, accepted: bool | None, at: float) -> None:
@@ -209,7 +202,7 @@ class Model:
                 self.capabilities.confirmed(peer, text.value, text.at)
             self._confirmed(peer, text.value["investigation_id"], text.at, refused=refused)
         elif type_ == "investigation_update":
-            self._update(peer, text)
+            self.deliveries.judge(peer, text)
         else:
             self.capabilities.message(peer, text.value, text.at)
 
@@ -218,7 +211,7 @@ class Model:
         for index, (sent, _) in enumerate(peer.pings):
             if sent == payload:
                 for _, debt in peer.pings[: index + 1]:
-                    self._pay(debt, "CONN-3")
+                    pay(debt, "CONN-3")
                 del peer.pings[: index + 1]
                 return
 
@@ -226,7 +219,7 @@ class Model:
         """The server ended the connection, or finished its closing."""
         link = peer.link
         if link.framing_error is not None and not peer.gone:
-            self._forgive(peer)
+            forgive(peer)
             peer.gone = True
             self._ended(peer, at)
             if peer.may_end:
@@ -239,11 +232,11 @@ class Model:
                 security.judge_end(peer, at)
             else:
                 security.judge_end_after_refusal(peer, at)
-            self._forgive(peer)
+            forgive(peer)
             self._ended(peer, at)
         elif not peer.gone:
             explained = self.capabilities.ended(peer, at)
-            self._forgive(peer)
+            forgive(peer)
             peer.gone = True
             self._ended(peer, at)
             if explained:
@@ -310,37 +303,9 @@ class Model:
             return False
         return security.judge_forbidden(peer, text)
 
-    def _owe(self, peer: Peer, kind: str, about: str, at: float, event: Event | None = None) -> Debt:
-        debt = Debt(kind, peer, about, event, at)
-        peer.debts.add(debt)
-        return debt
-
-    def _owe_event(self, peer: Peer, event: Event, kind: str, at: float) -> None:
-        event.debts[peer] = self._owe(peer, kind, "", at, event)
-
-    def _pay(self, debt: Debt, clause: str) -> None:
-        debt.peer.debts.discard(debt)
-        debt.peer.case.cases[clause] += 1
-        debt.peer.case.on_change()
-
-    def _forgive(self, peer: Peer) -> None:
-        for debt in peer.debts:
-            if debt.event is not None:
-                debt.event.debts.pop(peer, None)
-        peer.debts.clear()
-        peer.unconfirmed.clear()
-        peer.pings.clear()
-
     def _ended(self, peer: Peer, at: float) -> None:
         for investigation_id in peer.subscriptions:
             self.investigations[investigation_id].last_end = at
-
-    def _owe_broadcast(self, event: Event, at: float) -> None:
-        """What nobody is subscribed to goes to all connections of Part 1 (DEL-3)."""
-        for peer in event.bystanders:
-            if peer not in event.received:
-                self._owe_event(peer, event, "fallback_lost", at)
-        event.bystanders = []
 
     def _is_nobodys(self, investigation: Investigation, at: float) -> bool:
         """Whether surely no connection is subscribed, nor was a moment ago."""
@@ -349,14 +314,6 @@ class Model:
         if investigation.id == self.forbidden:
             return False
         return investigation.last_end is None or at - investigation.last_end > self.clear_after
-
-    def _forgive_fallback(self, event: Event) -> None:
-        """Somebody subscribes before the broadcast came: either outcome is right now (DEL-3)."""
-        event.bystanders = []
-        for peer, debt in list(event.debts.items()):
-            if debt.kind == "fallback_lost":
-                peer.debts.discard(debt)
-                del event.debts[peer]
 
     def _confirmed(self, peer: Peer, investigation_id: str, at: float, *, refused: bool = False) -> None:
         case = peer.case
@@ -368,7 +325,7 @@ class Model:
                 del peer.unconfirmed[index]
                 self._take_effect(peer, investigation_id, at)
                 case.progressed_at = at
-                self._pay(debt, "SUB-1")
+                pay(debt, "SUB-1")
                 case.cases["SUB-7"] += 1
                 for other, earlier in peer.unconfirmed[:index]:
                     if self.capabilities.is_in_replay(peer, other):
@@ -426,228 +383,8 @@ class Model:
         message = f"a message that must not be confirmed was: {shown}"
         peer.case.find("confirmed_malformed", message, peer.name, at, clause=peer.malformed[-1])
 
-    def _update(self, peer: Peer, text: Text) -> None:
-        investigation_id, data = text.value["investigation_id"], text.value["data"]
-        if isinstance(data.get("type"), str):
-            self.seen_kinds[data["type"]] += 1
-        self.seen_fields.update(data.keys())
-        investigation = self.investigations.get(investigation_id)
-        if investigation is None:
-            # Another publisher's: the server may serve others while it is tested.
-            if self.observing:
-                verdicts.judge_publisher(peer, investigation_id, data, text.at)
-            return
-        if investigation.triggers:
-            event = self._observed(peer, investigation, text)
-        else:
-            event = self._match(peer, investigation, text)
-        explained = False
-        if peer.talk is not None and peer.talk.features is not None and not (peer.leaving or peer.gone):
-            explained = self.capabilities.updated(peer, event, text.value, text.at)
-        if event is None:
-            self._unmatched(peer, investigation, text)
-        elif peer not in event.received:
-            self._delivered(peer, event, text)
-        elif not explained:
-            self._again(peer, event, text)
-
-    def _match(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
-        """The published event that this is.
-
-        Of equal ones the one that is owed; else one since the subscribe, a new one or, for want of that,
-        one that it got already; else one from before.
-        """
-        data = text.value["data"]
-        found = investigation.by_key.get(self._key(text.message), [])
-        if data.get("investigation_id") == investigation.id:  # the server may have added it
-            bare = {name: value for name, value in data.items() if name != "investigation_id"}
-            found = found + investigation.by_key.get(values.key(bare), [])
-        owed = min((event for event in found if peer in event.debts), key=_order, default=None)
-        if owed is not None:
-            return owed
-        subscription = peer.subscriptions.get(investigation.id)
-        since = -1.0 if subscription is None else subscription.sent_at - self.in_flight
-        recent = [event for event in found if event.started >= since]
-        new = (event for event in reversed(recent) if peer not in event.received)
-        again = (event for event in reversed(recent) if peer in event.received)
-        old = (event for event in reversed(found) if peer not in event.received)
-        return next(chain(new, again, old, reversed(found)), None)
-
-    def _observed(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
-        """An event that the checker did not write: whoever else was subscribed is owed it as well.
-
-        As many equal ones may come as there were triggers; one more is a duplicate.
-        """
-        data, at = text.value["data"], text.at
-        equal = investigation.by_key.setdefault(self._key(text.message), [])
-        owed = next((event for event in equal if peer in event.debts), None)
-        if owed is not None:
-            return owed
-        if len(equal) >= investigation.triggers:
-            return next((event for event in reversed(equal) if peer not in event.received), equal[-1])
-        verdicts.judge_publisher(peer, investigation.id, data, at)
-        case = investigation.case
-        case.order += 1
-        event = Event(
-            investigation, case.order, data, values.key(data), None, at, accepted=True, done=at, written=False
-        )
-        investigation.events.append(event)
-        equal.append(event)
-        waiting = sorted((debt for one in investigation.subscriptions for debt in one.debts), key=_age)
-        for other in investigation.subscriptions:
-            asked = next(
-                (debt for debt in waiting if debt.peer is other and _is_trigger(debt, investigation)), None
-            )
-            if asked is not None:
-                asked.peer.debts.discard(asked)
-                self._owe_event(other, event, "lost", at)
-        return event
-
-    def _unmatched(self, peer: Peer, investigation: Investigation, text: Text) -> None:
-        if peer.leaving or peer.gone:
-            return
-        data = text.value["data"]
-        owed = min(
-            (debt.event for debt in peer.debts if debt.event and debt.event.investigation is investigation),
-            key=_order,
-            default=None,
-        )
-        case = investigation.case
-        if investigation.shared:
-            if owed is not None:  # perhaps it is this one, changed, and perhaps somebody else's
-                self._pay(owed.debts.pop(peer), "DEL-1")
-            return
-        if owed is None:
-            message = f"an update of {values.show(investigation.id)} that nobody published"
-            case.find("invented", message, peer.name, text.at, got=text.raw[:KEPT_TEXT])
-            return
-        owed.received[peer] = text.at
-        self._pay(owed.debts.pop(peer), "DEL-1")
-        where = values.difference(owed.data, data) or "data differs"
-        case.find(
-            "changed",
-            f"not delivered as published: {where}",
-            peer.name,
-            text.at,
-            expected=json.dumps(owed.data)[:KEPT_TEXT],
-            got=text.raw[:KEPT_TEXT],
-        )
-
-    def _again(self, peer: Peer, event: Event, text: Text) -> None:
-        if peer.leaving or peer.gone or event.investigation.shared:
-            return
-        subscription = peer.subscriptions.get(event.investigation.id)
-        shown = values.show(event.data)
-        kind = "duplicate"
-        if subscription is not None and self._is_old(peer, event.received[peer], subscription):
-            kind = "replayed"
-        event.investigation.case.find(
-            kind,
-            f"delivered again on the same connection: {shown}",
-            peer.name,
-            text.at,
-            got=text.raw[:KEPT_TEXT],
-        )
-
-    def _delivered(self, peer: Peer, event: Event, text: Text) -> None:
-        investigation = event.investigation
-        case = investigation.case
-        event.received[peer] = text.at
-        debt = event.debts.pop(peer, None)
-        if debt is not None:
-            case.progressed_at = text.at
-            if event.written:
-                case.cases["EVT-1"] += 1
-            self._pay(debt, "DEL-3" if debt.kind == "fallback_lost" else "DEL-1")
-            if event.spelling is not None:
-                verdicts.judge_spelling(peer, event, text)
-        subscription = investigation.subscriptions.get(peer)
-        if peer.leaving or peer.gone or investigation.shared:
-            pass
-        elif subscription is None:
-            self._judge_unsubscribed(peer, event, text)
-        else:
-            if peer.talk is not None:
-                self._judge_scope(peer, subscription, event, text)
-            if not self._has_positions(peer):
-                if self._is_old(peer, event.first_received, subscription):
-                    message = "an event from before the subscribe was delivered after it"
-                    clause = "NEG-1" if subscription.ignored_token else ""
-                    shown = f"{message}: {values.show(event.data)}"
-                    case.find("replayed", shown, peer.name, text.at, clause=clause)
-                verdicts.judge_order(peer, subscription, event, text.at)
-        if event.first_received is None:
-            event.first_received = text.at
-        verdicts.judge_strays(event)
-
-    def _is_old(self, peer: Peer, seen: float | None, subscription: Subscription) -> bool:
-        """Whether an event seen at that time cannot have been in flight when the subscribe was sent."""
-        return seen is not None and not peer.has_stalled and seen + self.in_flight < subscription.sent_at
-
-    def _has_positions(self, peer: Peer) -> bool:
-        """Whether numbers say what is old and in which order things come."""
-        return peer.talk is not None and peer.talk.uses("replay")
-
-    def _judge_scope(self, peer: Peer, subscription: Subscription, event: Event, text: Text) -> None:
-        """Judge whether an event belongs to a subscription's scope (SCP-1, SCP-3)."""
-        if not subscription.takes(event.data):
-            clause = "SCP-3" if subscription.switched and is_in_scope(event.data, subscription.before) else ""
-            message = (
-                f"scope {values.show(list(subscription.scope or WHOLE))} was sent {values.show(event.data)}"
-            )
-            event.investigation.case.find("wrong_scope", message, peer.name, text.at, clause=clause)
-
-    def _judge_unsubscribed(self, peer: Peer, event: Event, text: Text) -> None:
-        investigation = event.investigation
-        case = investigation.case
-        got = text.raw[:KEPT_TEXT]
-        if peer.talk is not None and peer.talk.features is not None:
-            shown = f"an update of {values.show(investigation.id)}"
-            if investigation.id in peer.talk.ended and not verdicts.subscribers(event):
-                peer.talk.after_end.append((event, text))  # perhaps it is broadcast to everybody (NEG-5)
-                return
-            if investigation.id in peer.talk.ended:
-                message = f"{shown} arrived after unsubscribed"
-                case.find("update_after_unsubscribed", message, peer.name, text.at, got=got)
-                return
-            if not verdicts.subscribers(event):
-                message = f"{shown} was broadcast to a connection that said hello"
-                case.find("broadcast_after_hello", message, peer.name, text.at, got=got)
-                return
-        if verdicts.subscribers(event):
-            # A server that lost the subscription takes the event for one without subscribers: the loss
-            # is what is wrong then, so the stray counts only if a subscriber gets the event as well.
-            event.strays.append((peer, text))
-            verdicts.judge_strays(event)
-        elif self.fallback == "any" and peer in event.bystanders:
-            # Whether there is a fallback is not known before, but it is for all or for none.
-            event.bystanders = [one for one in event.bystanders if one.serves and not one.may_end]
-            self._owe_broadcast(event, text.at)
-        elif self.fallback == "off":
-            message = (
-                f"an update of {values.show(investigation.id)} was broadcast although the fallback is off"
-            )
-            case.find("fallback_sent", message, peer.name, text.at, got=got)
-
     def _close_progress(self, peer: Peer) -> None:
         if peer.link.ended is Ended.CLOSE_FRAME and peer.link.tcp_closed:
             for debt in [debt for debt in peer.debts if debt.kind == "unfinished_close"]:
-                self._pay(debt, "CONN-4")
+                pay(debt, "CONN-4")
             peer.gone = True
-
-
-def _data_key(message: Message) -> values.Key:
-    return values.key(message.value["data"])
-
-
-def _order(event: Event) -> int:
-    return event.order
-
-
-def _age(debt: Debt) -> float:
-    return debt.since
-
-
-def _is_trigger(debt: Debt, investigation: Investigation) -> bool:
-    """Whether this is the debt of some update, whichever it will be."""
-    return debt.event is not None and debt.event.data is None and debt.event.investigation is investigation

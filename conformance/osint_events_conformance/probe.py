@@ -1,12 +1,15 @@
-"""Asks a server what it offers, before anything of Part 2 is judged."""
+"""Asks a server what it offers, before anything of Part 2 is judged, and says what it does not."""
 
 from __future__ import annotations
 
 import random
 from http import HTTPStatus
+from typing import Literal
 
+from osint_events import contract
 from osint_events.features import FEATURES
 
+from osint_events_conformance.capabilities import Capabilities
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.names import Names
 from osint_events_conformance.script import Connect, Hello, Knock, Script, Subscribe, Together
@@ -28,7 +31,7 @@ async def probe(executor: Executor, rng: random.Random) -> None:
     n = Names(rng)
     offering = (Connect("z", n.client(), compress=True),)
     case = await executor.run(Script("probe", offering, "CMP-1", "probe", salts=(n.word, n.digits)))
-    executor.model.capabilities.compresses = any(peer.link.compresses for peer in case.peers)
+    executor.model.capabilities.compresses = any(peer.link.extensions for peer in case.peers)
     await _probe_security(executor, rng)
 
 
@@ -44,3 +47,22 @@ async def _probe_security(executor: Executor, rng: random.Random) -> None:
         asking = (Connect("a", n.client(), auth="trigger"), Subscribe("a", model.forbidden))
         case = await executor.run(Script("probe", asking, "SEC-2", "probe", salts=(n.word, n.digits)))
         model.capabilities.trigger_may_see = not case.findings
+
+
+def not_offered(
+    clause: contract.Clause, capabilities: Capabilities, profile: Literal["core", "full"]
+) -> str | None:
+    """Why a clause does not bind the server that was probed; None if it does."""
+    offered, feature = capabilities.offered, clause.feature
+    left_out = "the capabilities are left out: --profile core"
+    if feature == "hello" and offered is None:
+        return left_out if profile == "core" else "the server does not answer hello: it knows only Part 1"
+    if feature == "compression" and not capabilities.compresses:
+        return left_out if profile == "core" else "the server does not agree on permessage-deflate"
+    if feature in FEATURES and feature not in (offered or ()):
+        return f"the server does not offer {feature}"
+    if feature in {"auth", "origin"} and profile == "core":
+        return left_out
+    if feature == "origin" and offered is None and not capabilities.checks_origins:
+        return "the server takes any origin, and knows only Part 1"
+    return None

@@ -6,14 +6,11 @@ import asyncio
 import random
 import time
 import traceback
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from osint_events import contract
-from osint_events.features import FEATURES
 
 from osint_events_conformance import suite
 from osint_events_conformance.confirm import Confirmer
@@ -26,7 +23,7 @@ from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
-from osint_events_conformance.probe import probe
+from osint_events_conformance.probe import not_offered, probe
 from osint_events_conformance.progress import (
     PhaseBegan,
     PhaseEnded,
@@ -40,7 +37,6 @@ from osint_events_conformance.results import (
     NOT_TESTED,
     ClauseResult,
     Phase,
-    PhaseResult,
     RunResult,
 )
 from osint_events_conformance.script import (
@@ -55,7 +51,9 @@ from osint_events_conformance.script import (
 )
 from osint_events_conformance.security import TIMED_OUT, TURNED_AWAY
 from osint_events_conformance.settings import Settings, redacted_url
+from osint_events_conformance.slots import Slots
 from osint_events_conformance.suite import Kit, event, subscriber
+from osint_events_conformance.tally import Tally
 from osint_events_conformance.triggers import Trigger, TriggerFailed
 from osint_events_conformance.wire import Link, Refused, Unreachable
 
@@ -67,8 +65,8 @@ class CannotTest(Exception):
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
 _LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
-_LATE = "the time was over before it was begun (--max-time)"
 _NO_TIME = "the fuzz and stateful phases were left out: the time was over (--max-time)"
+_NOBODY_MAY_SEE = "SEC-2: nobody is known who may see the --forbidden-id, to have a replay token of it"
 _SMOKE_COPIES = 3
 _FIRST_ANSWER = 10.0
 """Seconds for the very first handshake: nothing is known yet of the server's pace."""
@@ -76,17 +74,6 @@ _WRONG_PLACE = frozenset({301, 302, 307, 308, 401, 403, 404, 405, 407, 429, 502,
 """Answers to the first handshake that say more of the URL, or of who may come, than of the protocol."""
 _PATIENT = 3600.0
 """Seconds that are always left for who is patient: a bound for what would hang."""
-_UNREACHED = dict.fromkeys(
-    ("EVT-2", "EVT-3", "EVT-4", "EVT-5"),
-    "judged on events that the server writes itself: --trigger-url, --trigger-command or --observe",
-) | {
-    "DEL-3": "whether a fallback is expected was not said: --fallback on|off",
-    "RPL-9": "no token of before the restart was good after it: the store keeps nothing over a restart",
-}
-"""Why a clause has no case, where nothing else says so."""
-_NOT_WAITED_FOR = {"ROB-5": "it was not waited for the end of a reader that stalls"}
-_BY_CASES = frozenset({"RPL-6", "RPL-9", "FLW-1", "FLW-2"})
-"""Clauses that a script need not reach: only what was judged counts."""
 _IDLE = 20.0
 """Seconds for which a silent connection is expected to be kept; later ends are the server's own affair."""
 _CROWD = 12
@@ -114,18 +101,6 @@ _STOPPING = frozenset(
 """Kinds of finding after which, where every smoke script shows them, nothing else can be told."""
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What was judged and found so far."""
-
-    cases: dict[Phase, Counter[str]] = field(default_factory=dict)
-    phases: list[PhaseResult] = field(default_factory=list)
-    refused_payloads: int = 0
-    notes: list[str] = field(default_factory=list)
-    not_begun: list[tuple[Phase, Script]] = field(default_factory=list)
-    """Scripts for which no time was left."""
-
-
 class Run:
     """A run against one server. `progress` is told what happens as it happens."""
 
@@ -142,18 +117,16 @@ class Run:
         self._rng = random.Random(self.seed)
         self._pace = Pace(settings.timeout_scale)
         self._model = Model(settings.fallback, schema_problem(), clear_after=settings.timeout_scale)
-        self._model.observing = not trigger.can_emit
+        self._model.deliveries.observing = not trigger.can_emit
         self._model.forbidden = settings.forbidden_id
         self._executor = Executor(endpoint, trigger, self._model, self._pace, self._rng)
         if settings.restart_command is not None:
             self._executor.restart = RestartCommand(settings.restart_command)
         examiner = Examiner(self._executor, self._rng, self._time_left)
         self._confirmer = Confirmer(examiner, self._selected, self._time_left, progress)
-        self._tally = _Tally()
+        self._tally = Tally(settings.fallback)
         self._started = time.monotonic()
-        self._connections = _Slots(_MOST_CONNECTIONS)
-        self._reasons: dict[str, str] = dict(_UNREACHED)
-        self._partly: dict[str, str] = {}
+        self._connections = Slots(_MOST_CONNECTIONS)
         self._keywords = KeywordCoverage()
         self._faults: list[BaseException] = []
         self._long: list[asyncio.Task[tuple[Script, Case]]] = []
@@ -170,7 +143,7 @@ class Run:
         try:
             await self._executor.start()
             await self._smoke()
-            if not self._stopped:
+            if not self._tally.stopped:
                 await self._executor.stand_by()
                 await self._probe()
                 await self._coverage()
@@ -224,16 +197,14 @@ class Run:
         if emits and all(case.refused_payloads for case in cases):
             detail = next(entry.text for entry in reversed(cases[0].wire) if entry.conn == "publisher")
             raise CannotTest(f"the trigger does not work: {detail}")
-        self._count("smoke", list(zip(scripts, cases, strict=True)), time.monotonic() - before)
-        self._progress(PhaseEnded(self._phase_result("smoke")))
+        self._tally.count("smoke", list(zip(scripts, cases, strict=True)), time.monotonic() - before)
+        self._progress(PhaseEnded(self._tally.phase("smoke")))
         if not any(case.findings for case in cases):
             self._pace.slowest = 0.0
             return
         every = set.intersection(*({finding.kind for finding in case.findings} for case in cases))
         await self._confirmer.confirm("smoke", list(zip(scripts, cases, strict=True)))
-        self._stopped = bool(every & _STOPPING)
-
-    _stopped = False
+        self._tally.stopped = bool(every & _STOPPING)
 
     async def _reach(self) -> None:
         """One quiet connection and a few round trips, which set the deadlines."""
@@ -270,7 +241,7 @@ class Run:
                 break  # the smoke scripts will say so
             worst = max(worst, (time.monotonic() - before - self._pace.grace) / 3)
         self._pace.round_trip = max(worst, 0.001)
-        self._model.in_flight = self._pace.grace
+        self._model.deliveries.in_flight = self._pace.grace
 
     def _hint(self, asked: bool) -> str:
         """What to do where a server asks for a token."""
@@ -282,25 +253,6 @@ class Run:
         if self.settings.profile == "core":
             return
         await probe(self._executor, self._rng)
-
-    def _not_offered(self, clause: contract.Clause) -> str | None:
-        """Why a clause does not bind this server."""
-        offered = self._model.capabilities.offered
-        if clause.feature == "hello" and offered is None:
-            if self.settings.profile == "core":
-                return "the capabilities are left out: --profile core"
-            return "the server does not answer hello: it knows only Part 1"
-        if clause.feature == "compression" and not self._model.capabilities.compresses:
-            if self.settings.profile == "core":
-                return "the capabilities are left out: --profile core"
-            return "the server does not agree on permessage-deflate"
-        if clause.feature in FEATURES and clause.feature not in (offered or ()):
-            return f"the server does not offer {clause.feature}"
-        if clause.feature in {"auth", "origin"} and self.settings.profile == "core":
-            return "the capabilities are left out: --profile core"
-        if clause.feature == "origin" and offered is None and not self._model.capabilities.checks_origins:
-            return "the server takes any origin, and knows only Part 1"
-        return None
 
     async def _coverage(self) -> None:
         settings, capabilities = self.settings, self._model.capabilities
@@ -323,19 +275,19 @@ class Run:
         for check in suite.checks():
             if not self._selected(check.clause):
                 continue
-            if self._not_offered(clauses[check.clause]):
+            if not_offered(clauses[check.clause], capabilities, settings.profile):
                 continue
             if check.needs_payload and not self._trigger.controls_payload:
-                self._reasons[check.clause] = "the trigger does not choose the payload; --inject does"
+                self._tally.reasons[check.clause] = "the trigger does not choose the payload; --inject does"
                 continue
             if (reason := check.unless(kit)) is not None:
-                self._reasons[check.clause] = reason
+                self._tally.reasons[check.clause] = reason
                 continue
             made = list(check.scripts(kit))
             if not self._trigger.can_emit:
                 made = [script for script in made if not suite.publishes(script)]
                 if not made:
-                    self._reasons[check.clause] = "nothing makes the server emit; --inject does"
+                    self._tally.reasons[check.clause] = "nothing makes the server emit; --inject does"
             scripts += made
         self._last = [script for script in scripts if script.mode == "last"]
         scripts = [script for script in scripts if script.mode != "last"]
@@ -376,7 +328,7 @@ class Run:
         if not self._trigger.can_emit:
             drawn = [script for script in drawn if not suite.publishes(script)]
         await self._phase("fuzz", drawn)
-        self._phase_result("fuzz").seconds += seconds
+        self._tally.phase("fuzz").seconds += seconds
         await self._phase("stateful", scenarios)
 
     async def _idle(self) -> None:
@@ -401,7 +353,7 @@ class Run:
         before = self._model.seen_types["investigation_update"]
         await asyncio.sleep(seconds)
         script = Script("what arrives by itself", (), "MSG-1", "observe", mode="long")
-        self._count("coverage", [(script, bystanders)], seconds)
+        self._tally.count("coverage", [(script, bystanders)], seconds)
         await self._confirmer.confirm("coverage", [(script, bystanders)])
         if self._model.seen_types["investigation_update"] == before:
             raise CannotTest(f"no event was seen within {seconds:g} s, and nothing makes the server emit one")
@@ -414,10 +366,10 @@ class Run:
         before = time.monotonic()
         try:
             runs = [(script, await self._executor.run(script)) for script in self._last]
-            self._count("coverage", runs, time.monotonic() - before)
+            self._tally.count("coverage", runs, time.monotonic() - before)
             await self._confirmer.confirm("coverage", runs)
         except RestartFailed as error:
-            self._partly |= dict.fromkeys((script.clause for script in self._last), str(error))
+            self._tally.partly |= dict.fromkeys((script.clause for script in self._last), str(error))
 
     def _begin_long(self, scripts: list[Script]) -> None:
         long = (script for script in scripts if script.mode == "long")
@@ -454,10 +406,8 @@ class Run:
         self._long.clear()
         for script, case in runs:
             if case.cut_short:
-                self._partly[script.clause] = _NOT_WAITED_FOR.get(
-                    script.clause, "it was not waited for its end"
-                )
-        self._count("coverage", runs, time.monotonic() - before)
+                self._tally.cut_short(script)
+        self._tally.count("coverage", runs, time.monotonic() - before)
         await self._confirmer.confirm("coverage", runs)
 
     async def _phase(self, name: Phase, *stages: list[Script]) -> None:
@@ -466,7 +416,7 @@ class Run:
         for scripts in stages:
             self._keywords.add(scripts)
             await self._stage(name, scripts)
-        self._progress(PhaseEnded(self._phase_result(name)))
+        self._progress(PhaseEnded(self._tally.phase(name)))
 
     async def _stage(self, name: Phase, scripts: list[Script]) -> None:
         """Run scripts side by side, then the ones that want to be alone, then examine what is suspected."""
@@ -496,31 +446,8 @@ class Run:
         for script in scripts:
             if script.mode == "alone":
                 await one(script)
-        self._count(name, runs, time.monotonic() - before)
+        self._tally.count(name, runs, time.monotonic() - before)
         await self._confirmer.confirm(name, runs)
-
-    def _count(self, phase: Phase, runs: list[tuple[Script, Case]], seconds: float) -> None:
-        counts = self._tally.cases.setdefault(phase, Counter())
-        before = counts.total()
-        for script, case in runs:
-            counts.update(case.cases)
-            by_cases = script.clause in _BY_CASES or (
-                script.clause == "DEL-3" and self.settings.fallback == "any"
-            )
-            if case.cases and not case.cut_short and not by_cases:
-                counts[script.clause] += 1
-            self._tally.refused_payloads += case.refused_payloads
-        result = self._phase_result(phase)
-        result.cases += counts.total() - before
-        result.scripts += len(runs)
-        result.seconds += seconds
-
-    def _phase_result(self, phase: Phase) -> PhaseResult:
-        result = next((one for one in self._tally.phases if one.name == phase), None)
-        if result is None:
-            result = PhaseResult(phase)
-            self._tally.phases.append(result)
-        return result
 
     # Odds and ends
 
@@ -533,32 +460,17 @@ class Run:
         return not self._skip.match(clause) and (not self._only or self._only.match(clause))
 
     def _result(self, selected: list[contract.Clause], started: str, cannot: str | None) -> RunResult:
-        results = []
         if reason := self._unseen():
-            self._partly["SEC-2"] = reason
-        left_out = [script for phase, script in self._tally.not_begun if phase == "coverage"]
-        reasons = dict.fromkeys((script.clause for script in left_out), _LATE) | self._reasons
+            self._tally.partly["SEC-2"] = reason
+        results = []
         for clause in selected:
-            result = ClauseResult(clause)
-            for phase, counts in self._tally.cases.items():
-                if counts[clause.id]:
-                    result.cases[phase] = counts[clause.id]
+            result = self._tally.result(clause)
             result.findings = [one for one in self._confirmer.confirmed if one.clause == clause.id]
-            result.not_offered = self._not_offered(clause)
+            result.not_offered = not_offered(clause, self._model.capabilities, self.settings.profile)
             result.known_failing = self._known_failing.match(clause.id)
-            result.not_tested = cannot or self._partly.get(clause.id) or reasons.get(clause.id)
-            result.partly = clause.id in self._partly
-            if self._stopped:
-                result.not_tested = "the smoke phase failed"
+            if cannot is not None:
+                result.not_tested = cannot
             results.append(result)
-        if cannot is None and self._confirmer.unexamined and not self._confirmer.confirmed:
-            cannot = (
-                f"{self._confirmer.unexamined} suspicions could not be run again in time: raise --max-time"
-            )
-        if cannot is None and len(left_out) > self._phase_result("coverage").scripts:
-            cannot = "most scripts were not begun in time: raise --max-time"
-        if cannot is None and all(result.outcome in NOT_TESTED for result in results):
-            cannot = "none of the selected clauses was tested" if results else "no clause is selected"
         made = RunResult(
             redacted_url(self._endpoint.url),
             self.seed,
@@ -568,18 +480,30 @@ class Run:
             self._tally.phases,
             strict=self.settings.strict,
             options=self.settings.redacted(),
-            could_not_test=cannot,
+            could_not_test=cannot or self._no_verdict(results),
         )
-        made.notes += self._notes()
+        made.notes += self._tally.remarks(self._confirmer.unexamined)
+        if self.settings.forbidden_id is not None and not self._model.capabilities.trigger_may_see:
+            made.notes.append(_NOBODY_MAY_SEE)
         if self._faults:
             made.runner_fault = "".join(traceback.format_exception(self._faults[0]))
         made.coverage = {
             "types_seen": dict(self._model.seen_types),
-            "kinds_seen": dict(self._model.seen_kinds),
-            "fields_seen": dict(self._model.seen_fields),
+            "kinds_seen": dict(self._model.deliveries.seen_kinds),
+            "fields_seen": dict(self._model.deliveries.seen_fields),
             "keywords": self._keywords.report(),
         }
         return made
+
+    def _no_verdict(self, results: list[ClauseResult]) -> str | None:
+        """Why what was judged is no verdict, if that is so."""
+        if self._confirmer.unexamined and not self._confirmer.confirmed:
+            return f"{self._confirmer.unexamined} suspicions could not be run again in time: raise --max-time"
+        if self._tally.is_mostly_left_out:
+            return "most scripts were not begun in time: raise --max-time"
+        if all(result.outcome in NOT_TESTED for result in results):
+            return "none of the selected clauses was tested" if results else "no clause is selected"
+        return None
 
     def _unseen(self) -> str | None:
         """Why it was not seen whether events leak that may not be seen (SEC-2), if that is so."""
@@ -589,55 +513,3 @@ class Run:
         if self.settings.forbidden_id is not None and not self._trigger.can_emit:
             return "nothing makes the server emit what may not be seen; --inject does"
         return None
-
-    def _notes(self) -> list[str]:
-        """What a reader must know to read the verdict."""
-        notes = list(self._tally.notes)
-        if self._tally.not_begun:
-            count = len(self._tally.not_begun)
-            notes.append(f"{count} scripts were not begun: the time was over (--max-time)")
-        if self._confirmer.unexamined:
-            notes.append(f"{self._confirmer.unexamined} more suspicions were not examined: the time was over")
-        if self.settings.forbidden_id is not None and not self._model.capabilities.trigger_may_see:
-            notes.append(
-                "SEC-2: nobody is known who may see the --forbidden-id, to have a replay token of it"
-            )
-        if self._tally.refused_payloads:
-            notes.append(
-                f"{self._tally.refused_payloads} publishes were refused or not answered by the trigger"
-            )
-        return notes
-
-
-class _Slots:
-    """At most `limit` connections at once; who needs more than that waits until it is alone."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._free = asyncio.Condition()
-
-    def take(self, count: int) -> _Taken:
-        return _Taken(self, count)
-
-    async def acquire(self, count: int) -> None:
-        async with self._free:
-            await self._free.wait_for(lambda: self._used == 0 or self._used + count <= self._limit)
-            self._used += count
-
-    async def release(self, count: int) -> None:
-        async with self._free:
-            self._used -= count
-            self._free.notify_all()
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    slots: _Slots
-    count: int
-
-    async def __aenter__(self) -> None:
-        await self.slots.acquire(self.count)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.slots.release(self.count)

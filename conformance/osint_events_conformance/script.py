@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, cast
 
+from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 
 from osint_events_conformance.credentials import Auth
-from osint_events_conformance.wire import deflated
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,25 +509,16 @@ def subscribe_text(investigation_id: object, **unknown: object) -> str:
     )
 
 
-def frames(step: Message, token: str | None = None, *, compress: bool = False) -> bytes:
-    """The step's message as one masked frame. `token` is what a `Follow`'s reference stands for."""
+def frames(step: Message, token: str | None = None, extensions: Sequence[Extension] = ()) -> bytes:
+    """The step's message as one masked frame. `token` is what a `Follow`'s reference stands for.
+
+    `extensions` are a connection's, whose compression has a memory: what they encode has to be sent.
+    """
     if isinstance(step, Ping):
         return Frame(Opcode.PING, step.data).serialize(mask=True)
     opcode = Opcode.BINARY if isinstance(step, Say) and step.binary else Opcode.TEXT
     data = step.payload(token) if isinstance(step, Follow | Hello) else step.payload()
-    return data_frame(data, opcode, compress=compress)
-
-
-_COMPRESSED = 0x40
-"""The bit RSV1 of a frame's first byte (RFC 7692 section 6)."""
-
-
-def data_frame(data: bytes, opcode: Opcode = Opcode.TEXT, *, compress: bool = False) -> bytes:
-    """A message as one masked frame, with the bit that says so where it is compressed."""
-    if not compress:
-        return Frame(opcode, data).serialize(mask=True)
-    frame = Frame(opcode, deflated(data)).serialize(mask=True)
-    return bytes((frame[0] | _COMPRESSED,)) + frame[1:]
+    return Frame(opcode, data).serialize(mask=True, extensions=extensions)
 
 
 def _message(type_: str, **fields: object) -> bytes:

@@ -57,7 +57,7 @@ class Sending:
                 self._announce_negotiated(running, step, token)
             else:
                 self._announce(running, step)
-            data += s.frames(step, text, compress=peer.link.compresses)
+            data += s.frames(step, text, peer.link.extensions)
             peer.spoke = peer.spoke or not isinstance(step, s.Ping)
         peer.link.write(data)
         await peer.link.drain()
@@ -100,9 +100,9 @@ class Sending:
     async def inflate(self, running: Running, step: s.Inflate) -> None:
         """Send what inflates to too much: only 1009 is an answer (CMP-2)."""
         peer, case = running.peer(step.conn), running.case
-        if not peer.link.compresses:
+        if not peer.link.extensions:
             return
-        frame = s.data_frame(step.payload(), compress=True)
+        frame = peer.link.framed(step.payload())
         text = f"a subscribe of {len(frame)} bytes that inflates to {step.size}"
         case.log(self._context.clock(), step.conn, ">", text)
         peer.may_end = True
@@ -140,7 +140,7 @@ class Sending:
                 request = Request("subscribe", step.investigation_id, follow.ref, at, _UNSET)
                 self._context.model.subscribing(peer, step.investigation_id, at, request)
                 judge.flooding(peer)
-                peer.link.write(s.frames(follow, compress=peer.link.compresses))
+                peer.link.write(s.frames(follow, extensions=peer.link.extensions))
                 sent += 1
             await peer.link.drain()
             await self._context.until(running, lambda: not peer.debts)

@@ -11,7 +11,6 @@ import asyncio
 import json
 import socket
 import ssl
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
+from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
@@ -297,9 +297,13 @@ class Link(asyncio.Protocol):
         return self.ended is None and not self.close_sent and not self.tcp_closed
 
     @property
-    def compresses(self) -> bool:
-        """Whether permessage-deflate was agreed on."""
-        return bool(self._protocol.extensions)
+    def extensions(self) -> Sequence[Extension]:
+        """What was agreed on: permessage-deflate or nothing. It compresses in the order of writing."""
+        return self._protocol.extensions
+
+    def framed(self, text: bytes) -> bytes:
+        """A text message as one masked frame, which has to be written next."""
+        return Frame(Opcode.TEXT, text).serialize(mask=True, extensions=self.extensions)
 
     def write(self, data: bytes, *, whole: bool = True) -> None:
         """Write raw bytes in one call: one TCP segment, as far as they fit.
@@ -411,12 +415,6 @@ class Link(asyncio.Protocol):
                 self.ended = Ended.CLOSE_FRAME
                 self._tell(_end)
         self.heard_at = self.clock()
-
-
-def deflated(message: bytes) -> bytes:
-    """A message compressed by itself (RFC 7692 section 7.2.1), which needs no context at the other end."""
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return (deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 async def _connect(host: str, port: int, receive_buffer: int | None) -> socket.socket:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from osint_events_conformance.credentials import Auth
-from osint_events_conformance.model import Fallback
+from osint_events_conformance.deliveries import Fallback
 from osint_events_conformance.names import Names
 from osint_events_conformance.script import Connect, Hello, Publish, Script, Settle, Step, Subscribe, flat
 

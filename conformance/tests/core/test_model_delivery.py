@@ -532,7 +532,7 @@ def test_an_event_that_may_have_been_in_flight_may_come() -> None:
     witness, late = w.subscriber("witness"), w.connect("late")
     w.publish()
     w.deliver(witness)
-    w.now += w.model.in_flight / 2 - 1
+    w.now += w.model.deliveries.in_flight / 2 - 1
     w.ask(late)
     w.confirm(late)
     w.deliver(late)

@@ -281,9 +281,13 @@ def test_types_kinds_and_fields_that_were_seen_are_counted() -> None:
     w.publish('{"type": "x", "n": 1}')
     w.deliver(a, '{"type": "x", "n": 1}')
     w.send(a, {"type": "welcome"})
-    assert w.model.seen_types == {"subscription_confirmed": 1, "investigation_update": 1, "welcome": 1}
-    assert w.model.seen_kinds == {"x": 1}
-    assert w.model.seen_fields == {"type": 1, "n": 1}
+    assert w.model.seen_types == {
+        "subscription_confirmed": 1,
+        "investigation_update": 1,
+        "welcome": 1,
+    }
+    assert w.model.deliveries.seen_kinds == {"x": 1}
+    assert w.model.deliveries.seen_fields == {"type": 1, "n": 1}
 
 
 def test_a_record_of_an_id_is_made_anew_for_a_later_script_that_nobody_else_shares_it_with() -> None:

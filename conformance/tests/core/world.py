@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from osint_events_conformance.deliveries import Fallback
 from osint_events_conformance.findings import Finding
-from osint_events_conformance.model import Fallback, Model
+from osint_events_conformance.model import Model
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.records import Case, Event, Peer
 from osint_events_conformance.wire import Ended, Link, Text, _parse

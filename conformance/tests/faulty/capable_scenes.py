@@ -237,13 +237,26 @@ async def sends_the_same_compressed(world: World) -> bool:
     return same and await talk.works() and talk.client.pongs == [b"x"]
 
 
+def _deflated(deflater: zlib._Compress, **message: object) -> bytes:
+    """Return a message's one frame, compressed with what went before (RFC 7692)."""
+    data = deflater.compress(json.dumps(message).encode()) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    made = masked(data[:-4])
+    return bytes((made[0] | 0x40,)) + made[1:]
+
+
+async def understands_what_is_compressed(world: World) -> bool:
+    talk = await _compressed(world)
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    for id_ in "ij":
+        talk.client.write(_deflated(deflater, type="subscribe_investigation", investigation_id=id_))
+    return await talk.gets("subscription_confirmed", 2) and talk.client.confirmed() == ["i", "j"]
+
+
 async def refuses_what_inflates_to_too_much(world: World) -> bool:
     talk = await _compressed(world)
-    text = json.dumps({"type": "subscribe_investigation", "investigation_id": "i", "pad": "x" * 70_000})
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    data = deflater.compress(text.encode()) + deflater.flush(zlib.Z_SYNC_FLUSH)
-    made = masked(data[:-4])
-    talk.client.write(bytes((made[0] | 0x40,)) + made[1:])
+    much = {"type": "subscribe_investigation", "investigation_id": "i", "pad": "x" * 70_000}
+    talk.client.write(_deflated(deflater, **much))
     await talk.client.ends(world.patience)
     return talk.client.ended == 1009 and not talk.client.confirmed()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+
 from osint_events_conformance.faulty.catalogue import fault
 from osint_events_conformance.faulty.peer import frame
 
@@ -82,6 +84,24 @@ class MixesCompressedBursts(CapableServer):
         if not self._made:
             self.later(0.001, self._made.clear)
         return self._made.setdefault(len(message), super().deflated(peer, message))
+
+
+class _ForgetsContext(CapablePeer):
+    """Inflates each message by itself."""
+
+    def extend(self, extensions: Sequence[Extension]) -> None:
+        """Do as if the client had agreed to that."""
+        super().extend(extensions)
+        for extension in extensions:
+            assert isinstance(extension, PerMessageDeflate)
+            extension.remote_no_context_takeover = True
+
+
+@fault("CMP-1", subtle=True)
+class ForgetsCompressionContext(CapableServer):
+    """Inflates each message by itself, though the client may refer to its earlier ones."""
+
+    peer_class = _ForgetsContext
 
 
 # CMP-2: what inflates to too much.
