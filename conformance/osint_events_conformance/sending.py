@@ -102,7 +102,7 @@ class Sending:
         peer, case = running.peer(step.conn), running.case
         if not peer.link.extensions:
             return
-        frame = peer.link.framed(step.payload())
+        frame = peer.link.framed(step.payload(), alone=True)
         text = f"a subscribe of {len(frame)} bytes that inflates to {step.size}"
         case.log(self._context.clock(), step.conn, ">", text)
         peer.may_end = True

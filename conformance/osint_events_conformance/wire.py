@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,7 +23,7 @@ from urllib.parse import quote, urlsplit
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.extensions import Extension
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -301,8 +302,15 @@ class Link(asyncio.Protocol):
         """What was agreed on: permessage-deflate or nothing. It compresses in the order of writing."""
         return self._protocol.extensions
 
-    def framed(self, text: bytes) -> bytes:
-        """A text message as one masked frame, which has to be written next."""
+    def framed(self, text: bytes, *, alone: bool = False) -> bytes:
+        """A text message as one masked frame, which has to be written next.
+
+        Compressed `alone` it refers to none before, and is understood by who forgets those, too.
+        """
+        for extension in self.extensions if alone else ():
+            assert isinstance(extension, PerMessageDeflate)
+            if not extension.local_no_context_takeover:
+                extension.encoder.flush(zlib.Z_FULL_FLUSH)  # an empty block, which nobody will miss
         return Frame(Opcode.TEXT, text).serialize(mask=True, extensions=self.extensions)
 
     def write(self, data: bytes, *, whole: bool = True) -> None:
