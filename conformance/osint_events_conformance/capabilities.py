@@ -315,9 +315,9 @@ class Capabilities:
 
     def clause_overdue(self, debt: Debt) -> str:
         """The clause that a loss breaks which only a compressed connection suffers (CMP-1)."""
-        if debt.event is None or not debt.peer.link.extensions:
+        if debt.event is None or not debt.peer.link.compresses:
             return ""
-        return "CMP-1" if any(not peer.link.extensions for peer in debt.event.received) else ""
+        return "CMP-1" if any(not peer.link.compresses for peer in debt.event.received) else ""
 
     def judge_silence(self, case: Case) -> None:
         """Judge what was not said of full queues (FLW-1)."""

@@ -31,7 +31,7 @@ async def probe(executor: Executor, rng: random.Random) -> None:
     n = Names(rng)
     offering = (Connect("z", n.client(), compress=True),)
     case = await executor.run(Script("probe", offering, "CMP-1", "probe", salts=(n.word, n.digits)))
-    executor.model.capabilities.compresses = any(peer.link.extensions for peer in case.peers)
+    executor.model.capabilities.compresses = any(peer.link.compresses for peer in case.peers)
     await _probe_security(executor, rng)
 
 

@@ -35,7 +35,7 @@ FORMAT: Final = 1
 _RUN_WITHIN = 180.0
 """Seconds after which a run counts as hung; its own --max-time is far below."""
 _STOP_WITHIN = 10.0
-_ODD_SHARE = 6
+_ODD_SHARE = 8
 """One in so many servers of a sample is odd, the others are faulty."""
 
 Kind = Literal["fault", "oddity", "correct"]

@@ -100,7 +100,7 @@ class Sending:
     async def inflate(self, running: Running, step: s.Inflate) -> None:
         """Send what inflates to too much: only 1009 is an answer (CMP-2)."""
         peer, case = running.peer(step.conn), running.case
-        if not peer.link.extensions:
+        if not peer.link.compresses:
             return
         frame = peer.link.framed(step.payload(), alone=True)
         text = f"a subscribe of {len(frame)} bytes that inflates to {step.size}"

@@ -298,8 +298,13 @@ class Link(asyncio.Protocol):
         return self.ended is None and not self.close_sent and not self.tcp_closed
 
     @property
+    def compresses(self) -> bool:
+        """Whether permessage-deflate was agreed on."""
+        return bool(self.extensions)
+
+    @property
     def extensions(self) -> Sequence[Extension]:
-        """What was agreed on: permessage-deflate or nothing. It compresses in the order of writing."""
+        """That, or nothing. It compresses in the order of writing."""
         return self._protocol.extensions
 
     def framed(self, text: bytes, *, alone: bool = False) -> bytes:
