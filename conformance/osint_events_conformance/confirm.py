@@ -104,7 +104,7 @@ class Confirmer:
             if self._time_left() <= -_EXAMINING:
                 self.unexamined += len(members)
                 continue
-            members.sort(key=lambda member: (member[2].doubtful, len(member[0].steps)))
+            members.sort(key=lambda member: (member[2].doubtful or member[2].racy, len(member[0].steps)))
             hostile = len(members) > 1 and not any(is_peaceful(script) for script, _, _ in members)
             script, case, finding = members[await self._examiner.culprit(members, kind) if hostile else 0]
             suspicion = Suspicion(script, finding, case, phase, len(members) - 1)

@@ -193,7 +193,8 @@ class Deliveries:
                     message = "an event from before the subscribe was delivered after it"
                     clause = "NEG-1" if subscription.ignored_token else ""
                     shown = f"{message}: {values.show(event.data)}"
-                    case.find("replayed", shown, peer.name, text.at, clause=clause)
+                    racy = event.ownerless  # a broadcast that was long on its way
+                    case.find("replayed", shown, peer.name, text.at, clause=clause, racy=racy)
                 verdicts.judge_order(peer, subscription, event, text.at)
         if event.first_received is None:
             event.first_received = text.at

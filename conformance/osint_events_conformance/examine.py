@@ -64,10 +64,11 @@ class Examiner:
     async def examine(self, suspicion: Suspicion) -> ConfirmedFinding:
         """Run again alone, reduce, attribute. What never comes back counts as flaky.
 
-        What is doubtful counts as neither seen nor tried, so that nothing may remain.
+        What is doubtful counts as neither seen nor tried, so that nothing may remain; of what may have been a
+        race only the runs alone count.
         """
         kind, script = suspicion.finding.kind, suspicion.script
-        attempts = reproduced = 0 if suspicion.finding.doubtful else 1
+        attempts = reproduced = 0 if suspicion.finding.doubtful or suspicion.finding.racy else 1
         case, finding = suspicion.case, suspicion.finding
         if kind != "never_ended":  # which took long enough, and happened alone enough
             copies = [renamed(script, self._rng) for _ in range(_RERUNS)]

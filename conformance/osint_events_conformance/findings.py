@@ -124,7 +124,9 @@ class Finding:
     expected: str | None = None
     got: str | None = None
     doubtful: bool = False
-    """Whether it may be the runner's doing, which got no processor just then: it counts if it comes back."""
+    """Whether it may be the runner's doing, which got no processor just then: such ones never count."""
+    racy: bool = False
+    """Whether it may be no more than a race on a loaded machine: it counts if it comes back alone."""
     wire: tuple[WireEntry, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:

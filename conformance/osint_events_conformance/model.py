@@ -142,6 +142,10 @@ class Model:
         else:
             investigation.events.append(event)
             investigation.by_key.setdefault(event.key, []).append(event)
+        event.ownerless = self.fallback != "off" and not any(
+            peer.serves and subscription.confirmed_at is not None
+            for peer, subscription in investigation.subscriptions.items()
+        )
         for peer, subscription in investigation.subscriptions.items():
             if subscription.confirmed_at is not None and peer.serves and subscription.owes(parsed):
                 owe_event(peer, event, self.capabilities.kind_of_loss(peer, investigation_id), at)

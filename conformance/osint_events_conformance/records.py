@@ -104,6 +104,8 @@ class Event:
     """The number that the server gave it, where one was seen (RPL-1)."""
     epoch: object = None
     """The epoch of that number."""
+    ownerless: bool = False
+    """Whether nobody was surely subscribed when it was published, so that it may go to all (DEL-3)."""
     bystanders: list[Peer] = field(default_factory=list)
     """Connections that all get it, or none does, since nobody is subscribed (DEL-3)."""
     strays: list[tuple[Peer, Text]] = field(default_factory=list)
@@ -224,9 +226,12 @@ class Case:
 
     def find(
         self, kind: str, message: str, conn: str, at: float, *,
-        clause: str = "", expected: str | None = None, got: str | None = None, doubtful: bool = False,
+        clause: str = "", expected: str | None = None, got: str | None = None,
+        doubtful: bool = False, racy: bool = False,
     ) -> None:  # fmt: skip
         """Record a finding."""
-        finding = Finding(kind, message, conn, at, clause, expected=expected, got=got, doubtful=doubtful)
+        finding = Finding(
+            kind, message, conn, at, clause, expected=expected, got=got, doubtful=doubtful, racy=racy
+        )
         self.findings.append(finding)
         self.on_change()

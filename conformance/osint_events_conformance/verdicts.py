@@ -142,7 +142,8 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float, cla
         case.find("older_ended", text, peer.name, at, doubtful=peer.was_mute)
     elif not peer.may_end:
         text = f"the server ended a healthy connection {shown}"
-        case.find("ended", text, peer.name, at, clause=clause, doubtful=peer.was_mute)
+        racy = code == CloseCode.SLOW_CONSUMER  # perhaps this process read late
+        case.find("ended", text, peer.name, at, clause=clause, doubtful=peer.was_mute, racy=racy)
 
 
 def judge_delay(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from .world import EVENT, World, X
+
+if TYPE_CHECKING:
+    from osint_events_conformance.deliveries import Fallback
 
 Y = "inv-2"
 
@@ -537,6 +542,20 @@ def test_an_event_that_may_have_been_in_flight_may_come() -> None:
     w.confirm(late)
     w.deliver(late)
     assert w.found == []
+
+
+@pytest.mark.parametrize(("fallback", "racy"), [("any", True), ("on", True), ("off", False)])
+def test_a_late_event_that_nobody_was_subscribed_to_may_be_a_broadcast(
+    fallback: Fallback, racy: bool
+) -> None:
+    w = World(fallback)
+    witness, late = w.connect("witness"), w.connect("late")
+    w.publish()
+    w.deliver(witness)
+    w.ask(late)
+    w.confirm(late)
+    w.deliver(late)
+    assert [one.racy for one in w.case.findings if one.kind == "replayed"] == [racy]
 
 
 def test_without_a_witness_it_cannot_be_told_what_is_old() -> None:

@@ -266,6 +266,13 @@ def test_ending_a_healthy_connection_is_a_finding() -> None:
     assert "code 1000" in w.only.message
 
 
+@pytest.mark.parametrize(("code", "racy"), [(4002, True), (1011, False)])
+def test_a_reader_that_is_called_slow_may_be_so_on_a_loaded_machine(code: int, racy: bool) -> None:
+    w = World()
+    w.close(w.subscriber(), code)
+    assert w.only.racy is racy
+
+
 def test_an_end_that_the_runner_may_have_brought_about_itself_is_doubtful() -> None:
     w = World()
     peer = w.connect()
