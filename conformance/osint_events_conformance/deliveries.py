@@ -73,8 +73,8 @@ class Deliveries:
     def _match(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """The published event that this is.
 
-        Of equal ones the one that is owed; else one since the subscribe, a new one or, for want of that,
-        one that it got already; else one from before.
+        Of equal ones the one that is owed; else a new one since the subscribe; else one from before that was
+        still under way then; else one that it got already; else any from before.
         """
         data = text.value["data"]
         found = investigation.by_key.get(self._key(text.message), [])
@@ -88,9 +88,10 @@ class Deliveries:
         since = -1.0 if subscription is None else subscription.sent_at - self.in_flight
         recent = [event for event in found if event.started >= since]
         new = (event for event in reversed(recent) if peer not in event.received)
+        late = (event for event in found if peer not in event.received and _is_under_way(event, since))
         again = (event for event in reversed(recent) if peer in event.received)
         old = (event for event in reversed(found) if peer not in event.received)
-        return next(chain(new, again, old, reversed(found)), None)
+        return next(chain(new, late, again, old, reversed(found)), None)
 
     def _observed(self, peer: Peer, investigation: Investigation, text: Text) -> Event | None:
         """An event that the checker did not write: whoever else was subscribed is owed it as well.
@@ -252,6 +253,11 @@ class Deliveries:
 
 def _data_key(message: Message) -> values.Key:
     return values.key(message.value["data"])
+
+
+def _is_under_way(event: Event, since: float) -> bool:
+    """Whether others had not got it at that time."""
+    return bool(event.debts) if event.first_received is None else event.first_received >= since
 
 
 def _order(event: Event) -> int:

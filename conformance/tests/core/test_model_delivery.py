@@ -558,6 +558,21 @@ def test_a_late_event_that_nobody_was_subscribed_to_may_be_a_broadcast(
     assert [one.racy for one in w.case.findings if one.kind == "replayed"] == [racy]
 
 
+def test_equal_events_that_are_still_under_way_are_no_duplicates() -> None:
+    w = World()
+    a = w.subscriber("a")
+    w.publish()
+    late = w.connect("late")
+    w.ask(late)
+    w.publish()
+    w.confirm(late)
+    for peer in (a, late, a, late):
+        w.deliver(peer)
+    assert w.found == []
+    w.deliver(late)
+    assert w.found == [("duplicate", "DEL-1")]
+
+
 def test_without_a_witness_it_cannot_be_told_what_is_old() -> None:
     w = World()
     w.publish()
