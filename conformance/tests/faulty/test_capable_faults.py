@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -66,7 +65,7 @@ from .capable_scenes import (
     welcomes_first,
     writes_tokens_for_urls,
 )
-from .client import World
+from .play import Plays
 from .security_scenes import (
     BAD_HELLO,
     BARE_HELLO,
@@ -285,40 +284,20 @@ def test_every_fault_of_part_2_has_a_scene() -> None:
     assert set(SCENES) == {name for name, fault in FAULTS.items() if issubclass(fault.server, CapableServer)}
 
 
-async def _kept(server: str, scene: Scene, patience: float) -> bool:
-    async with await World.of(server, patience) as world:
-        return await scene(world)
-
-
-async def _both(name: str) -> tuple[bool, bool]:
-    """Play a fault's scene with a correct server and with the faulty one."""
-    correct = "keeps-history-over-restarts" if name in DURABLE else "capable"
-    correct = "asks-for-tokens" if FAULTS[name].guarded else correct
-    right = await _kept(correct, SCENES[name], 2.0)
-    return right, await _kept(name, SCENES[name], 0.3)
-
-
-async def _all() -> dict[str, tuple[bool, bool]]:
-    """Play all of them, a few at a time: most of the time is spent waiting for what never comes."""
-    beside = asyncio.Semaphore(4)
-
-    async def one(name: str) -> tuple[bool, bool]:
-        async with beside:
-            return await _both(name)
-
-    return dict(zip(SCENES, await asyncio.gather(*map(one, SCENES)), strict=True))
+def _correct(name: str) -> str:
+    """The server that does right what the fault does wrong."""
+    if FAULTS[name].guarded:
+        return "asks-for-tokens"
+    return "keeps-history-over-restarts" if name in DURABLE else "capable"
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> dict[str, tuple[bool, bool]]:
-    return asyncio.run(_all())
+def plays() -> Plays:
+    return Plays(SCENES, _correct, beside=4)
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_the_fault_breaks_a_promise_that_the_correct_server_keeps(
-    name: str, outcomes: dict[str, tuple[bool, bool]]
-) -> None:
-    # A fault of a few milliseconds can hide behind the others: it is tried once more, alone.
-    right, wrong = outcomes[name] if outcomes[name] == (True, False) else asyncio.run(_both(name))
+def test_the_fault_breaks_a_promise_that_the_correct_server_keeps(name: str, plays: Plays) -> None:
+    right, wrong = plays.outcome(name)
     assert right
     assert not wrong

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from osint_events_conformance.faulty import FAULTS
 from osint_events_conformance.faulty.capable.server import CapableServer
 from websockets.frames import Opcode
 
-from .client import World, masked, subscribe_text
+from .client import masked, subscribe_text
+from .play import Plays
 from .scenes import (
     a_byte_at_a_time,
     a_slow_reader_loses_nothing,
@@ -364,38 +364,13 @@ def test_every_fault_of_part_1_has_a_scene() -> None:
     }
 
 
-async def _kept(server: str | None, scene: Scene, patience: float) -> bool:
-    async with await World.of(server, patience) as world:
-        return await scene(world)
-
-
-async def _both(name: str) -> tuple[bool, bool]:
-    """Play a fault's scene with the correct server and with the faulty one."""
-    right = await _kept(None, SCENES[name], 2.0)
-    return right, await _kept(name, SCENES[name], 0.3)
-
-
-async def _all() -> dict[str, tuple[bool, bool]]:
-    """Play all of them, a few at a time: most of the time is spent waiting for what never comes."""
-    beside = asyncio.Semaphore(6)
-
-    async def one(name: str) -> tuple[bool, bool]:
-        async with beside:
-            return await _both(name)
-
-    return dict(zip(SCENES, await asyncio.gather(*map(one, SCENES)), strict=True))
-
-
 @pytest.fixture(scope="module")
-def outcomes() -> dict[str, tuple[bool, bool]]:
-    return asyncio.run(_all())
+def plays() -> Plays:
+    return Plays(SCENES, lambda _: None, beside=6)
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_the_fault_breaks_a_promise_that_the_correct_server_keeps(
-    name: str, outcomes: dict[str, tuple[bool, bool]]
-) -> None:
-    # A fault of a few milliseconds can hide behind the others: it is tried once more, alone.
-    right, wrong = outcomes[name] if outcomes[name] == (True, False) else asyncio.run(_both(name))
+def test_the_fault_breaks_a_promise_that_the_correct_server_keeps(name: str, plays: Plays) -> None:
+    right, wrong = plays.outcome(name)
     assert right
     assert not wrong
