@@ -75,6 +75,8 @@ class Talk:
     pressure: str = "normal"
     limited: int = 0
     """Messages that were refused as too many."""
+    said_at: float = 0.0
+    """When the client said `hello`."""
     unasked_errors: list[tuple[float, str]] = field(default_factory=list)
     provoked: str = ""
     """The clause that an end of the connection would break, by what was said last."""
@@ -156,7 +158,7 @@ class Capabilities:
         elif debt is not None and _is_unusual(message):
             debt.clause = "NEG-3"
         features = tuple(one for one in message["features"] if isinstance(one, str))
-        peer.talk = Talk(features, message["protocol"], _ref(message), debt)
+        peer.talk = Talk(features, message["protocol"], _ref(message), debt, said_at=at)
 
     def following(self, peer: Peer, request: Request) -> None:
         """A subscribe goes out on a connection that said hello."""
@@ -327,6 +329,11 @@ class Capabilities:
         """A client reads again after so long, for which so many bytes have been published."""
         if peer.talk is not None:
             peer.talk.held, peer.talk.held_for = published, seconds
+
+    def resumed(self, peer: Peer, at: float) -> None:
+        """A client that reads again was served all that waited for it."""
+        if peer.talk is not None:
+            flow.judge_held(peer, peer.talk, at)
 
     def flooding(self, peer: Peer) -> None:
         """A subscribe went out among too many: it is confirmed or refused (FLW-3)."""

@@ -25,6 +25,8 @@ from osint_events_conformance.wire import Message, Text
 
 Fallback = Literal["on", "off", "any"]
 _REMEMBERED = 256
+_LONG_WAY = 0.5
+"""Seconds that a loaded server may take from one of an event's receivers to another."""
 
 
 class Deliveries:
@@ -161,12 +163,18 @@ class Deliveries:
         kind = "duplicate"
         if subscription is not None and self._is_old(peer, event.received[peer], subscription):
             kind = "replayed"
+        # Perhaps it is an equal one from before, and late.
+        racy = subscription is not None and any(
+            peer not in one.received and _may_be_late(one, subscription)
+            for one in event.investigation.by_key[event.key]
+        )
         event.investigation.case.find(
             kind,
             f"delivered again on the same connection: {shown}",
             peer.name,
             text.at,
             got=text.raw[:KEPT_TEXT],
+            racy=racy,
         )
 
     def _delivered(self, peer: Peer, event: Event, text: Text) -> None:
@@ -194,7 +202,7 @@ class Deliveries:
                     message = "an event from before the subscribe was delivered after it"
                     clause = "NEG-1" if subscription.ignored_token else ""
                     shown = f"{message}: {values.show(event.data)}"
-                    racy = event.ownerless  # a broadcast that was long on its way
+                    racy = event.ownerless or _may_be_late(event, subscription)
                     case.find("replayed", shown, peer.name, text.at, clause=clause, racy=racy)
                 verdicts.judge_order(peer, subscription, event, text.at)
         if event.first_received is None:
@@ -233,7 +241,8 @@ class Deliveries:
                 return
             if not verdicts.subscribers(event):
                 message = f"{shown} was broadcast to a connection that said hello"
-                case.find("broadcast_after_hello", message, peer.name, text.at, got=got)
+                racy = event.started < peer.talk.said_at
+                case.find("broadcast_after_hello", message, peer.name, text.at, got=got, racy=racy)
                 return
         if verdicts.subscribers(event):
             # A server that lost the subscription takes the event for one without subscribers: the loss
@@ -256,8 +265,16 @@ def _data_key(message: Message) -> values.Key:
 
 
 def _is_under_way(event: Event, since: float) -> bool:
-    """Whether others had not got it at that time."""
-    return bool(event.debts) if event.first_received is None else event.first_received >= since
+    """Whether nobody had got it at that time, though somebody was to, or it was published just before."""
+    if event.first_received is not None:
+        return event.first_received >= since
+    return bool(event.debts) or event.started + _LONG_WAY >= since
+
+
+def _may_be_late(event: Event, subscription: Subscription) -> bool:
+    """Whether a loaded server may have been busy with it since before the subscribe."""
+    seen = event.first_received
+    return seen is None or seen + _LONG_WAY >= subscription.sent_at
 
 
 def _order(event: Event) -> int:

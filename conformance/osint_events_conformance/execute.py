@@ -317,6 +317,8 @@ class Executor:
         await self._context.until(running, lambda: peer.gone or not peer.debts)
         if any(finding.kind == "lost" for finding in running.case.findings):
             return  # it is not known whether anything waited
+        if not (peer.gone or peer.debts):
+            self.model.capabilities.resumed(peer, self.clock())
         if step.must_have_ended and not await self._context.until(running, lambda: peer.gone):
             message = "a reader that stalled for long was never ended, however much waited for it"
             running.case.find("never_ended", message, step.conn, self.clock())

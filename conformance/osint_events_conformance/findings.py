@@ -87,6 +87,7 @@ BY_KIND: dict[str, tuple[str, Level]] = {
     "no_pressure": ("FLW-1", "MUST"),
     "wrong_slow_end": ("FLW-2", "MUST"),
     "sent_after_loss": ("FLW-2", "MUST"),
+    "held_too_much": ("FLW-2", "MUST"),
     "unanswered": ("FLW-3", "MUST"),
     "not_limited": ("FLW-3", "MUST"),
     "carried_out": ("FLW-3", "MUST"),

@@ -30,6 +30,8 @@ _NORMAL = 0.4
 """Share of the queue above which nothing is normal: a quarter, and what one event may be more."""
 _BRISK = 0.9
 """Seconds of a stall that no server takes for long."""
+WAYS = 11_000_000
+"""Bytes that kernels and proxies on the way to a reader may hold, beside the server's queue for it."""
 _SLACK = 1.5
 """How many times the messages of the time that passed a server may take beyond the burst."""
 
@@ -90,6 +92,16 @@ def judge_slow_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> No
             text = f"{len(later)} later events were sent although one was lost"
             case.find("sent_after_loss", text, peer.name, at)
             return
+
+
+def judge_held(peer: Peer, talk: Talk, at: float) -> None:
+    """Judge that a reader was served, for which more waited than its queue may hold (FLW-2)."""
+    limit = _limit(talk)
+    if not (talk.uses("flow") and limit and talk.held > limit + WAYS):
+        return
+    peer.case.cases["FLW-2"] += 1
+    text = f"{talk.held} bytes waited for a reader that stalled, and it was sent all of them"
+    peer.case.find("held_too_much", text, peer.name, at, expected=f"the end, with {limit} bytes waiting")
 
 
 def judge_silence(case: Case) -> None:

@@ -14,6 +14,8 @@ from osint_events_conformance.execute import Executor
 from osint_events_conformance.names import Names
 from osint_events_conformance.script import Connect, Hello, Knock, Script, Subscribe, Together
 
+TAKES_ANY_ORIGIN = "the server takes any origin: if only some are meant to, --origin names one of them"
+
 
 async def probe(executor: Executor, rng: random.Random) -> None:
     """Ask for every feature, and keep what is granted; a confirmation without a welcome says Part 1.
@@ -50,9 +52,15 @@ async def _probe_security(executor: Executor, rng: random.Random) -> None:
 
 
 def not_offered(
-    clause: contract.Clause, capabilities: Capabilities, profile: Literal["core", "full"]
+    clause: contract.Clause,
+    capabilities: Capabilities,
+    profile: Literal["core", "full"],
+    origin: str | None = None,
 ) -> str | None:
-    """Why a clause does not bind the server that was probed; None if it does."""
+    """Why a clause does not bind the server that was probed; None if it does.
+
+    Who takes any origin may have been told to, unless an `origin` is given that it must take.
+    """
     offered, feature = capabilities.offered, clause.feature
     left_out = "the capabilities are left out: --profile core"
     if feature == "hello" and offered is None:
@@ -63,6 +71,9 @@ def not_offered(
         return f"the server does not offer {feature}"
     if feature in {"auth", "origin"} and profile == "core":
         return left_out
-    if feature == "origin" and offered is None and not capabilities.checks_origins:
-        return "the server takes any origin, and knows only Part 1"
+    if feature == "origin" and not capabilities.checks_origins:
+        if offered is None:
+            return "the server takes any origin, and knows only Part 1"
+        if origin is None:
+            return TAKES_ANY_ORIGIN
     return None

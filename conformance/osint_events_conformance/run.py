@@ -23,7 +23,7 @@ from osint_events_conformance.names import Names
 from osint_events_conformance.oracle import schema_problem
 from osint_events_conformance.pace import Pace
 from osint_events_conformance.patterns import Patterns
-from osint_events_conformance.probe import not_offered, probe
+from osint_events_conformance.probe import TAKES_ANY_ORIGIN, not_offered, probe
 from osint_events_conformance.progress import (
     PhaseBegan,
     PhaseEnded,
@@ -275,7 +275,7 @@ class Run:
         for check in suite.checks():
             if not self._selected(check.clause):
                 continue
-            if not_offered(clauses[check.clause], capabilities, settings.profile):
+            if not_offered(clauses[check.clause], capabilities, settings.profile, settings.origin):
                 continue
             if check.needs_payload and not self._trigger.controls_payload:
                 self._tally.reasons[check.clause] = "the trigger does not choose the payload; --inject does"
@@ -463,10 +463,13 @@ class Run:
         if reason := self._unseen():
             self._tally.partly["SEC-2"] = reason
         results = []
+        profile, origin = self.settings.profile, self.settings.origin
         for clause in selected:
             result = self._tally.result(clause)
             result.findings = [one for one in self._confirmer.confirmed if one.clause == clause.id]
-            result.not_offered = not_offered(clause, self._model.capabilities, self.settings.profile)
+            result.not_offered = not_offered(clause, self._model.capabilities, profile, origin)
+            if result.not_offered == TAKES_ANY_ORIGIN:
+                self._tally.notes.append(f"{clause.id}: {TAKES_ANY_ORIGIN}")
             result.known_failing = self._known_failing.match(clause.id)
             if cannot is not None:
                 result.not_tested = cannot

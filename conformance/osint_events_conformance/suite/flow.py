@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from osint_events.features import FEATURES
 
+from osint_events_conformance.flow import WAYS
 from osint_events_conformance.script import (
     AppPing,
     Connect,
@@ -29,6 +30,8 @@ _PARTS = 24
 _LARGEST = 60_000
 _BEYOND = 3_000_000
 """Bytes that the ways to a reader may take up besides."""
+_LONGEST = 8 * 1024 * 1024
+"""Bytes of the longest queue that is filled."""
 _LEVELS = tuple(level / 100 for level in range(55, 190, 20))
 """How much is published, in queues, when one reader after the other reads again."""
 _BRIEF = 0.15
@@ -88,6 +91,26 @@ def a_reader_that_is_too_slow_is_ended(kit: Kit) -> Iterator[Scenario]:
         *subscriber("witness", n.client("w"), n.id()), *_slow(kit, "slow", n.client("slow"), n.id()),
         *_events(kit, n.id(), 2 * _queue(kit) + _BEYOND), Resume("slow"), *_events(kit, n.id(), _queue(kit) // 8, "after-"), Settle(),
         *again, Publish(n.id(), event(message="last")),
+    ]  # fmt: skip
+
+
+def _no_short_queue(kit: Kit) -> str | None:
+    if _queue(kit) > _LONGEST:
+        return f"max_queue_bytes is {_queue(kit)}: more than is published here"
+    return _no_queue(kit)
+
+
+@check("FLW-2", needs_payload=True, unless=_no_short_queue, mode="long")
+def a_queue_has_an_end(kit: Kit) -> Iterator[Scenario]:
+    """More is published at once than the queue and all kernels on the way can hold: the reader is not served it."""
+    n = kit.names()
+    count = (_queue(kit) + WAYS) // _LARGEST + 5
+    payload = "x" * _LARGEST
+    much = [
+        Publish(n.id(), event("task_progress", message=payload, name=f"{number}")) for number in range(count)
+    ]
+    yield n, "a reader that stalls while much is published", [
+        *subscriber("witness", n.client("w"), n.id()), *_slow(kit, "slow", n.client("slow"), n.id()), *much, Resume("slow"),
     ]  # fmt: skip
 
 

@@ -573,6 +573,21 @@ def test_equal_events_that_are_still_under_way_are_no_duplicates() -> None:
     assert w.found == [("duplicate", "DEL-1")]
 
 
+@pytest.mark.parametrize(("seconds", "racy"), [(0.1, True), (0.7, False)])
+def test_what_somebody_got_shortly_before_the_subscribe_may_be_late(seconds: float, racy: bool) -> None:
+    w = World()
+    witness, late = w.subscriber("witness"), w.connect("late")
+    w.publish()
+    w.deliver(witness)
+    w.now += seconds - 1
+    w.ask(late)
+    w.confirm(late)
+    w.publish()
+    w.deliver(late)
+    w.deliver(late)
+    assert [(one.kind, one.racy) for one in w.case.findings] == [("duplicate", racy)]
+
+
 def test_without_a_witness_it_cannot_be_told_what_is_old() -> None:
     w = World()
     w.publish()

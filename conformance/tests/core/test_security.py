@@ -58,6 +58,18 @@ async def test_a_server_of_part_1_that_takes_any_origin_is_not_bound_to_refuse_s
     assert outcomes(result) == {"SUB-4": "passed", "SEC-3": "not_offered"}
 
 
+async def test_a_server_that_takes_any_origin_may_have_been_told_to() -> None:
+    result = await judge("takes-any-origin", only=("SEC-3", "SUB-4"))
+    assert outcomes(result) == {"SUB-4": "passed", "SEC-3": "not_offered"}
+    [note] = result.notes
+    assert "--origin" in note
+
+
+async def test_who_says_which_origin_is_allowed_has_the_others_tried() -> None:
+    result = await judge("takes-any-origin", only=("SEC-3", "SUB-4"), origin="https://app.example")
+    assert outcomes(result) == {"SUB-4": "passed", "SEC-3": "failed"}
+
+
 async def test_the_core_profile_leaves_security_out() -> None:
     result = await judge("asks-for-tokens", only=("SEC-*", "SUB-4"), profile="core", **TOLD)
     assert outcomes(result)["SUB-4"] == "passed"

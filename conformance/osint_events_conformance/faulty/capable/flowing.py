@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from osint_events_conformance.faulty.catalogue import fault
@@ -91,6 +92,17 @@ class SkipsWhenQueueIsFull(CapableServer):
         """Be patient."""
         if peer not in self.sessions:
             super().stalled(peer)
+
+
+@fault("FLW-2", subtle=True)
+class HoldsWhateverWaits(CapableServer):
+    """Lets any amount wait for a client, for ten seconds."""
+
+    limits = replace(CapableServer.limits, stalled_write=10.0)
+
+    def queue_is_full(self, peer: Peer, messages: int, size: int) -> bool:
+        """Look at the clock only."""
+        return peer not in self.sessions and super().queue_is_full(peer, messages, size)
 
 
 @fault("FLW-2", subtle=True)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@fault("SEC-3")
+@oddity()
 class TakesAnyOrigin(CapableServer):
-    """Looks at no Origin header."""
+    """Has been told to take pages of any origin."""
 
     def allows(self, origin: str, host: str) -> bool:
         """Allow it."""
