@@ -78,8 +78,8 @@ def hello_is_the_first_message(kit: Kit) -> Iterator[Scenario]:
     n = kit.names()
     again = Mistake("a", _hello([], ref="again"), ("already_initialized",), "again")
     yield n, "a second hello", [
-        *greeted("a", n.client(), *FEATURES), Follow("a", n.id()), again, Publish(n.id(), event("task_started")), Follow("a", n.id(), ref="x"),
-        again, AppPing("a", "p"), Publish(n.id(), event(message="2")), Unfollow("a", n.id()),
+        *greeted("a", n.client(), *FEATURES), Follow("a", n.id()), again, Publish(n.id(), event("task_started")), Settle(), Follow("a", n.id(), ref="x"),
+        again, AppPing("a", "p"), Publish(n.id(), event(message="2")), Settle(), Unfollow("a", n.id()),
     ]  # fmt: skip
     n = kit.names()
     yield n, "a hello after a subscribe", [

@@ -23,6 +23,12 @@ PAYLOADS: list[dict[str, object]] = [
     {"kind": "task_started"}, {"type": 5}, {"type": None, "task_id": "t"}, {"type": ["task_started"]}, {"type": "😀"},
 ]  # fmt: skip
 
+STARTUPS: tuple[str, ...] = (
+    "start", "START", "Started", "StArTiNg", "STARTUP", "Now the start, at last", "Investigation started\n", "(started)", "re-start", "start.up", "start's", "@start",
+    "restart", "Restarted", "starts", "upstart", "kickstarting", "start2", "_start", "investigation_started", "sta rt", "", "staRt",
+)  # fmt: skip
+"""Messages of which some say that an investigation starts, and some do not (LEG-3)."""
+
 
 @check("SCP-1", needs_payload=True)
 def each_scope_gets_its_events(kit: Kit) -> Iterator[Scenario]:
@@ -42,6 +48,13 @@ def each_scope_gets_its_events(kit: Kit) -> Iterator[Scenario]:
             yield n, f"classes from {start}, features {list(features)}", [
                 *steps, *subscriber("core", n.client("core"), n.id()), *(Publish(n.id(), one) for one in payloads),
             ]  # fmt: skip
+    n = kit.names()
+    startups: list[dict[str, object]] = [{"status": "running", "message": text} for text in STARTUPS]
+    startups += [{"status": "Running", "message": "started"}, {"status": "running", "message": ["started"]}]  # fmt: skip
+    yield n, "legacy startup events", [
+        *greeted("t", n.client("t"), "scopes"), Follow("t", n.id(), ("tasks",)), *greeted("s", n.client("s"), "scopes"), Follow("s", n.id(), ("summary",)),
+        *(Publish(n.id(), json.dumps(one | {"n": number}), wait=False) for number, one in enumerate(startups)),
+    ]  # fmt: skip
     n = kit.names()
     burst = [
         event("task_progress" if number % 2 else "investigation_note", message=f"{number}")

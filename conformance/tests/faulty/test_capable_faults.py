@@ -217,6 +217,9 @@ SCOPES: dict[str, Scene] = {
     "never-filters": filters(["tasks"], [TASK], [SUMMARY]),
     "classifies-by-task-id": filters(["tasks"], [NOTE], []),
     "classifies-by-type-only": filters(["tasks"], [OLD_TASK], [OLD_SUMMARY]),
+    "knows-startups-in-lower-case": filters(
+        ["tasks"], [TASK], ['{"status": "running", "message": "Started"}']
+    ),
     "other-kinds-are-summary": filters(["tasks"], [NOTE], []),
     "empty-task-ids-count": filters(["summary"], ['{"type": "note", "task_id": ""}'], []),
     "last-scope-counts": filters(["tasks", "summary"], [TASK, SUMMARY], []),

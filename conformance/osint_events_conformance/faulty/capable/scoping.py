@@ -58,6 +58,17 @@ class ClassifiesByTypeOnly(CapableServer):
 
 
 @fault("SCP-1", subtle=True)
+class KnowsStartupsInLowerCase(CapableServer):
+    """Takes a legacy startup event for one only where its message says so in lower case."""
+
+    def scopes(self, event: Event) -> Collection[str]:
+        """Compare as it is."""
+        scopes, message = super().scopes(event), event.data.get("message")
+        is_shouted = isinstance(message, str) and message != message.lower()
+        return _ALL if is_shouted and not {"type", "event"} & event.data.keys() else scopes
+
+
+@fault("SCP-1", subtle=True)
 class OtherKindsAreSummary(CapableServer):
     """Takes an event of another kind without a task_id for one of the summary only."""
 
