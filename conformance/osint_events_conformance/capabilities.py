@@ -6,6 +6,7 @@ Part 1 like any other, and the names that Part 2 uses mean nothing there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,8 +76,8 @@ class Talk:
     pressure: str = "normal"
     limited: int = 0
     """Messages that were refused as too many."""
-    said_at: float = 0.0
-    """When the client said `hello`."""
+    welcomed_at: float = math.inf
+    """When the answer to `hello` came."""
     unasked_errors: list[tuple[float, str]] = field(default_factory=list)
     provoked: str = ""
     """The clause that an end of the connection would break, by what was said last."""
@@ -158,7 +159,7 @@ class Capabilities:
         elif debt is not None and _is_unusual(message):
             debt.clause = "NEG-3"
         features = tuple(one for one in message["features"] if isinstance(one, str))
-        peer.talk = Talk(features, message["protocol"], _ref(message), debt, said_at=at)
+        peer.talk = Talk(features, message["protocol"], _ref(message), debt)
 
     def following(self, peer: Peer, request: Request) -> None:
         """A subscribe goes out on a connection that said hello."""
@@ -415,7 +416,7 @@ class Capabilities:
             case.find("second_welcome", "a second welcome", peer.name, at)
             return
         granted: list[str] = list(message["features"])
-        talk.features, talk.welcome = frozenset(granted), message
+        talk.features, talk.welcome, talk.welcomed_at = frozenset(granted), message, at
         if talk.debt is not None:
             pay(talk.debt, "NEG-2")
             talk.debt = None

@@ -67,9 +67,8 @@ class Connecting:
                 security.judge_refusal(case, step.conn, link, self._context.clock(), knows_hello=knows_hello)
                 return
             kind = "refused_odd_client_id" if step.optional else "refused_upgrade"
-            case.find(
-                kind, f"{link} for client_id {values.show(step.client_id)}", step.conn, self._context.clock()
-            )
+            message, racy = f"{link} for client_id {values.show(step.client_id)}", link.status is None
+            case.find(kind, message, step.conn, self._context.clock(), racy=racy)
         if not isinstance(link, Link):
             return
         case.cases["CONN-1"] += 1

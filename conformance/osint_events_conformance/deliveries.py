@@ -241,7 +241,7 @@ class Deliveries:
                 return
             if not verdicts.subscribers(event):
                 message = f"{shown} was broadcast to a connection that said hello"
-                racy = event.started < peer.talk.said_at
+                racy = event.started < peer.talk.welcomed_at + _LONG_WAY
                 case.find("broadcast_after_hello", message, peer.name, text.at, got=got, racy=racy)
                 return
         if verdicts.subscribers(event):

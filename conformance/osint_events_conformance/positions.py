@@ -226,6 +226,7 @@ def updated(
         if replay is not None:
             replay.grew = True
     elif replay is not None:
+        case.progressed_at = at  # however much more is replayed than surely was missed
         replay.seen += 1
         replay.grew = replay.grew or event is None or not _before(event, replay.request)
     explained = False
