@@ -293,8 +293,17 @@ class Model:
         core = type_ in {"subscription_confirmed", "investigation_update"}
         if core or not (peer.talk is None or (peer.talk.features is None and type_ != "welcome")):
             return False
+        got = text.raw[:KEPT_TEXT]
+        has_heartbeat = "heartbeat" in (self.capabilities.offered or ())
+        if (
+            type_ == "ping"
+            and peer.talk is None
+            and has_heartbeat
+            and self._problem(text.message, True) is None
+        ):
+            message = "`ping` was sent to a connection that said no hello"
+            peer.case.find("not_granted", message, peer.name, text.at, clause="HB-3", got=got)
         if type_ == "welcome" and peer.greeted_late and self._problem(text.message, True) is None:
-            got = text.raw[:KEPT_TEXT]
             peer.case.find("second_welcome", "a late hello was welcomed", peer.name, text.at, got=got)
         return True
 

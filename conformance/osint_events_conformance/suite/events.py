@@ -97,6 +97,11 @@ def payloads_of_every_kind_are_delivered_as_published(kit: Kit) -> Iterator[Scen
     yield delivered(
         n, "legacy shapes, and types that no publisher should send", [json.dumps(item) for item in legacy]
     )
+    n = kit.names()
+    odd: list[object] = [None, "", "half", "50%", True, -1, 1e9, [], [1], {}, {"a": 1}]
+    fields = ("progress", "status", "message", "name", "task_id", "timestamp", "error", "result")
+    careless = [event("task_progress", **{name: value}) for name in fields for value in odd]
+    yield delivered(n, "documented fields of every type", careless)
 
 
 @check("EVT-1", needs_payload=True)

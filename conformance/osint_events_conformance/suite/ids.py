@@ -8,6 +8,11 @@ LONGEST = 255
 """Characters of the longest investigation id (SUB-1)."""
 
 
+def _uuid(digits: str) -> str:
+    """A UUID in upper case, with the digits of a salt."""
+    return f"{digits}A-BCDE-4F01-89AB-CDEF0{digits}"
+
+
 def nasty(n: Names) -> dict[str, list[str]]:
     """Ids by the reason why they are here."""
     w, d = n.word, n.digits
@@ -18,7 +23,8 @@ def nasty(n: Names) -> dict[str, list[str]]:
             "undefined", "None", "__proto__", "constructor", "toString", "hasOwnProperty", f"${{{w}}}", f"{{{w}}}",
             f"%s{w}", f"{w}'; --", f"<b>{w}</b>", f"&amp;{w}", f"../{w}", f"{w}/a", f"/{w}", f"{w}\\a", f"{w}//a",
         ],
-        "white space": [f" {w}", f"{w} ", f"{w}  a", f"\t{w}", f"{w}\n", f"{w}\r\na", f"\u00a0{w}", f"{w}\u3000", f"{w}\u200b"],
+        "UUIDs": [_uuid(d), _uuid(d).lower(), f"{{{_uuid(d).lower()}}}", f"urn:uuid:{_uuid(d).lower()}", _uuid(d).replace("-", "")],
+        "white space": [" ", "   ", "\t", "\u3000", f" {w}", f"{w} ", f"{w}  a", f"\t{w}", f"{w}\n", f"{w}\r\na", f"\u00a0{w}", f"{w}\u3000", f"{w}\u200b"],
         "patterns": [f"{w}*", f"{w}?", f"[{w}]", f"{w}%", f"{w}_", f"{w}.*", f"^{w}$", f"({w}|a)", f"{w}.>", f"#{w}", f"{w}+"],
         "separators": [f"{w}:a", f"{w},a", f"{w};a", f"{w}|a", f"{w}.a", f"{w}-a", f"{w}@a", f"{w}=a", f"{w}&a=1", f"{w}#a"],
         "percent signs": [f"{w}%20a", f"{w}%2Fa", f"{w}%", f"{w}%zz", f"{w}%C3%A9", f"{w}+a"],
@@ -40,7 +46,7 @@ def pairs(n: Names) -> list[tuple[str, str]]:
     long = (w * 40)[: LONGEST - 1]
     return [
         (f"inv-{w}-1", f"inv-{w}-10"), (w, f"{w}a"), (f"a{w}", w), (w, w[:-1]), (f"x{w}", f"xx{w}"),
-        (w, w.upper()), (w, w.title()), (f"É{w}", f"é{w}"), (f"é{w}", f"e\u0301{w}"), (f"Å{w}", f"\u212b{w}"),
+        (w, w.upper()), (w, w.title()), (_uuid(d), _uuid(d).lower()), (_uuid(d).lower(), _uuid(d).lower().replace("-", "")), (f"É{w}", f"é{w}"), (f"é{w}", f"e\u0301{w}"), (f"Å{w}", f"\u212b{w}"),
         (f"ß{w}", f"ss{w}"), (f"ﬁ{w}", f"fi{w}"), (f"i{w}", f"ı{w}"), (f"ａ{w}", f"a{w}"), (f"а{w}", f"a{w}"),
         (w, f"{w} "), (w, f" {w}"), (w, f"{w}\n"), (w, f"{w}\u200b"), (f"{w} a", f"{w}  a"), (f"{w} a", f"{w}\ta"),
         (d, f"0{d}"), (d, f"{d}.0"), (d, f"{d}e0"), (d, f"+{d}"), (d, f" {d}"), (f"{d * 3}1", f"{d * 3}2"),

@@ -20,7 +20,7 @@ PAYLOADS: list[dict[str, object]] = [
     {"event": "investigation_completed"}, {"event": "other"}, {"event": "other", "task_id": "t"}, {"type": "", "event": "task_failed", "task_id": "t"},
     {"type": "investigation_x", "event": "task_started", "task_id": "t"}, {"status": "running", "message": "Investigation started"}, {"status": "running", "message": "startup"},
     {"status": "running", "message": "started", "task_id": "t"}, {"status": "running", "message": "restarted"}, {"status": "completed"}, {}, {"task_id": "t"}, {"data": {"type": "task_x"}},
-    {"kind": "task_started"}, {"type": 5}, {"type": None, "task_id": "t"}, {"type": ["task_started"]}, {"type": "😀"},
+    {"kind": "task_started"}, {"type": "task_x"}, {"type": "task_retried"}, {"type": "investigation_archived"}, {"event": "task_x"}, {"type": 5}, {"type": None, "task_id": "t"}, {"type": ["task_started"]}, {"type": "😀"},
 ]  # fmt: skip
 
 STARTUPS: tuple[str, ...] = (

@@ -144,3 +144,16 @@ def test_pongs_that_nobody_asked_for_are_counted_behind_a_fence(world: Negotiate
     assert not peer.may_end
     world.model.fence_passed(world.case)
     assert world.case.cases["HB-3"] == 1
+
+
+@pytest.mark.parametrize(
+    ("offered", "clauses"), [(frozenset({"heartbeat"}), ["HB-3"]), (frozenset(), []), (None, [])]
+)
+def test_a_connection_that_said_no_hello_is_not_sent_pings_of_a_heartbeat(
+    world: NegotiatedWorld, offered: frozenset[str] | None, clauses: list[str]
+) -> None:
+    core = world.connect("core")
+    world.model.capabilities.offered = offered
+    world.tell(core, "ping", id="s1")
+    world.tell(core, "ping")  # of a dialect of its own
+    assert [one.clause for one in world.case.findings] == clauses

@@ -212,6 +212,13 @@ async def ignores_unknown_pongs(world: World) -> bool:
     return await talk.works()
 
 
+async def pings_no_connection_of_part_1(world: World) -> bool:
+    hasten(world)
+    talk = Talk(world, await world.client("c", "i"))
+    await asyncio.sleep(0.4)
+    return await talk.works() and not talk.of("ping")
+
+
 async def pings_nobody_who_did_not_ask(world: World) -> bool:
     hasten(world)
     talk = await Talk.begin(world, "errors")

@@ -6,10 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from osint_events_conformance.faulty.catalogue import fault
+from osint_events_conformance.faulty.jsontext import dump
 
 from .server import CapableServer
 
 if TYPE_CHECKING:
+    from osint_events_conformance.faulty.peer import Peer
+
     from .session import Session
 
 
@@ -162,3 +165,18 @@ class PingsWhoSaidHello(CapableServer):
         super().tick(session, now)
         if not session.has("heartbeat") and now - self.quiet_since(session) >= self.limits.interval:
             self.ping(session, now)
+
+
+@fault("HB-3", subtle=True)
+class PingsWhoSaidNoHello(CapableServer):
+    """Sends ping messages to connections of Part 1, too."""
+
+    def opened(self, peer: Peer) -> None:
+        """Begin with everybody."""
+        super().opened(peer)
+        self.later(self.limits.interval, lambda: self._ping_again(peer))
+
+    def _ping_again(self, peer: Peer) -> None:
+        if peer.open and peer not in self.sessions:
+            peer.send(dump({"type": "ping", "id": "s0"}))
+            self.later(self.limits.interval, lambda: self._ping_again(peer))
