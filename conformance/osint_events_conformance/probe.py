@@ -12,9 +12,13 @@ from osint_events.features import FEATURES
 from osint_events_conformance.capabilities import Capabilities
 from osint_events_conformance.execute import Executor
 from osint_events_conformance.names import Names
-from osint_events_conformance.script import Connect, Hello, Knock, Script, Subscribe, Together
+from osint_events_conformance.script import Connect, Hello, Knock, Pause, Script, Step, Subscribe, Together
 
 TAKES_ANY_ORIGIN = "the server takes any origin: if only some are meant to, --origin names one of them"
+
+
+_LATE = 0.5
+"""Seconds within which who is asked for his features says something."""
 
 
 async def probe(executor: Executor, rng: random.Random) -> None:
@@ -22,19 +26,29 @@ async def probe(executor: Executor, rng: random.Random) -> None:
 
     Whether the server compresses is said in the handshake alone (RFC 7692).
     """
-    n = Names(rng)
-    steps = (Connect("a", n.client()), Together((Hello("a", FEATURES), Subscribe("a", n.id()))))
-    case = await executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
-    talk = case.peers[0].talk if case.peers else None
-    if talk is not None and talk.features is not None:
-        capabilities = executor.model.capabilities
-        capabilities.offered, capabilities.protocol = talk.features, talk.welcome["protocol"]
-        capabilities.welcome = talk.welcome
+    if not await _asks(executor, rng, waits=False):
+        await _asks(executor, rng, waits=True)  # a welcome that comes late breaks NEG-2, but is one
     n = Names(rng)
     offering = (Connect("z", n.client(), compress=True),)
     case = await executor.run(Script("probe", offering, "CMP-1", "probe", salts=(n.word, n.digits)))
     executor.model.capabilities.compresses = any(peer.link.compresses for peer in case.peers)
     await _probe_security(executor, rng)
+
+
+async def _asks(executor: Executor, rng: random.Random, *, waits: bool) -> bool:
+    """Say hello and subscribe, at once or with a pause between; keep what is granted, if anything is."""
+    n = Names(rng)
+    hello, subscribe = Hello("a", FEATURES, wait=False), Subscribe("a", n.id())
+    steps: tuple[Step, ...] = (hello, Pause(_LATE), subscribe) if waits else (Together((hello, subscribe)),)
+    steps = (Connect("a", n.client()), *steps)
+    case = await executor.run(Script("probe", steps, "NEG-2", "probe", salts=(n.word, n.digits)))
+    talk = case.peers[0].talk if case.peers else None
+    if talk is None or talk.features is None:
+        return False
+    capabilities = executor.model.capabilities
+    capabilities.offered, capabilities.protocol = talk.features, talk.welcome["protocol"]
+    capabilities.welcome = talk.welcome
+    return True
 
 
 async def _probe_security(executor: Executor, rng: random.Random) -> None:

@@ -168,6 +168,12 @@ def a_token_is_bound_to_its_investigation_only(kit: Kit) -> Iterator[Scenario]:
         *(Publish(n.id(), event(message=f"missed {i}")) for i in range(5)), Settle(), Follow("a", n.id(), token="last:a", ref="back"), Publish(n.id(), event(message="live")),
     ]  # fmt: skip
     n = kit.names()
+    yield n, "after an unsubscribe, when nobody else listens", [
+        *greeted("a", n.client("a"), *FEATURES), Follow("a", n.id()), Publish(n.id(), event(message="1")), Settle(), Unfollow("a", n.id()),
+        *(Publish(n.id(), event(message=f"missed {i}")) for i in range(5)), Settle(), Follow("a", n.id(), token="last:a", ref="back"), Publish(n.id(), event(message="live")),
+        Settle(), Unfollow("a", n.id()), *greeted("b", n.client("b"), "replay"), Follow("b", n.id(), token="confirmed:a"), Publish(n.id(), event(message="live 2")),
+    ]  # fmt: skip
+    n = kit.names()
     yield n, "the token of a confirmation that no event followed", [
         *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), "replay"), Follow("a", n.id()), Close("a"), *(Publish(n.id(), event(message=f"{i}")) for i in range(4)), Settle(),
         *greeted("b", n.client("b"), "replay"), Follow("b", n.id(), token="confirmed:a"), Publish(n.id(), event(message="live")),
