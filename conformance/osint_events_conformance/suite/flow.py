@@ -47,9 +47,9 @@ def _no_queue(kit: Kit) -> str | None:
     return None if _queue(kit) else "the server tells no max_queue_bytes"
 
 
-def _slow(kit: Kit, conn: str, client_id: str, investigation_id: str) -> list[Step]:
-    """A reader that stalls, without a heartbeat, which would end it by its own rules."""
-    features = tuple(one for one in FEATURES if one != "heartbeat" and one in kit.offered)
+def _slow(kit: Kit, conn: str, client_id: str, investigation_id: str, but: str = "") -> list[Step]:
+    """A reader that stalls, without a heartbeat, which would end it by its own rules, and without one feature."""
+    features = tuple(one for one in FEATURES if one not in {"heartbeat", but} and one in kit.offered)
     return [
         Connect(conn, client_id, receive_buffer=_SMALL_BUFFER),
         Hello(conn, features),
@@ -110,7 +110,8 @@ def a_queue_has_an_end(kit: Kit) -> Iterator[Scenario]:
         Publish(n.id(), event("task_progress", message=payload, name=f"{number}")) for number in range(count)
     ]
     yield n, "a reader that stalls while much is published", [
-        *subscriber("witness", n.client("w"), n.id()), *_slow(kit, "slow", n.client("slow"), n.id()), *much, Resume("slow"),
+        *subscriber("witness", n.client("w"), n.id()), *_slow(kit, "slow", n.client("slow"), n.id()), *_slow(kit, "untold", n.client("u"), n.id(), but="flow"),
+        *much, Resume("slow"), Resume("untold"),
     ]  # fmt: skip
 
 

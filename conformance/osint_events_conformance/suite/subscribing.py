@@ -9,6 +9,7 @@ from osint_events_conformance.script import (
     Abort,
     Close,
     Connect,
+    Follow,
     Pause,
     Publish,
     Say,
@@ -18,10 +19,12 @@ from osint_events_conformance.script import (
     Together,
     subscribe_text,
 )
-from osint_events_conformance.suite import Kit, Scenario, check, event, ids, subscriber
+from osint_events_conformance.suite import Kit, Scenario, check, event, greeted, ids, subscriber
 
 _MANY = 128
 """SUB-3: what one connection must be able to hold."""
+_MOST = 1000
+"""Subscriptions of the highest limit that is tried."""
 
 
 @check("SUB-1")
@@ -112,6 +115,15 @@ def one_connection_holds_128_subscriptions(kit: Kit) -> Iterator[Scenario]:
         yield n, f"128 subscriptions, {title}", [
             Connect("a", n.client()), *asked, Settle(), *(Publish(one, event(), wait=False) for one in several),
             Settle(), Publish(several[0], event(message="again")), Publish(several[-1], event(message="again")),
+        ]  # fmt: skip
+    limit = int(kit.welcome.get("limits", {}).get("max_subscriptions", 0))
+    if "errors" in kit.offered and 0 < limit <= _MOST:
+        n = kit.names()
+        several = [n.id(f"{number}") for number in range(limit + 2)]
+        yield n, "more than a connection may hold", [
+            *greeted("a", n.client(), "errors"), *(Follow("a", one, ref=one, wait=False) for one in several), Settle(),
+            *(Publish(several[number], event(), wait=False) for number in (0, 1, limit // 2, limit - 1)), Settle(),
+            Follow("a", several[0], ref="again"), Publish(several[0], event(message="again")),
         ]  # fmt: skip
 
 

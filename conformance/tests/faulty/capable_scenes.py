@@ -566,6 +566,18 @@ async def sends_positions(world: World) -> bool:
 # Scopes.
 
 
+async def keeps_the_first_at_the_limit(world: World) -> bool:
+    talk = await Talk.begin(world, "errors")
+    ids = ["i", *(f"i{number}" for number in range(129))]
+    for id_ in ids:
+        talk.subscribe(id_)
+    await talk.client.waits(
+        lambda: len(talk.of("subscription_confirmed", "error")) >= len(ids), world.patience
+    )
+    world.burst(("i", NOTE))
+    return await talk.gets("investigation_update")
+
+
 def filters(scope: list[str], inside: list[str], outside: list[str]) -> Scene:
     """A subscription gets what is in its scope."""
 

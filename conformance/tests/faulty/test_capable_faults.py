@@ -33,6 +33,7 @@ from .capable_scenes import (
     ignores_what_was_not_negotiated,
     keeps_errors_to_itself,
     keeps_features_of_twins_apart,
+    keeps_the_first_at_the_limit,
     leaves_a_replay_alone,
     leaves_numbers_out,
     limits_the_rate,
@@ -216,6 +217,7 @@ REPLAY: dict[str, Scene] = {
 }
 
 SCOPES: dict[str, Scene] = {
+    "forgets-oldest-subscription": keeps_the_first_at_the_limit,
     "never-filters": filters(["tasks"], [TASK], [SUMMARY]),
     "classifies-by-task-id": filters(["tasks"], [NOTE], []),
     "classifies-by-type-only": filters(["tasks"], [OLD_TASK], [OLD_SUMMARY]),

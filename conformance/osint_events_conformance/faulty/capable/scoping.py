@@ -1,4 +1,4 @@
-"""Faults of the scopes: SCP-1 to SCP-3; and of unsubscribing: UNS-1."""
+"""Faults of the scopes: SCP-1 to SCP-3; and of subscriptions with `hello`: DEL-1, UNS-1."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     from .session import Session, Subscription
 
 _ALL = ("all", "tasks", "summary")
+
+
+# DEL-1: who is subscribed at the limit.
+
+
+@fault("DEL-1", subtle=True)
+class ForgetsOldestSubscription(CapableServer):
+    """Makes room at the limit of subscriptions by forgetting the oldest."""
+
+    def is_full(self, session: Session, message: dict[str, Any]) -> bool:
+        """Be never full."""
+        if super().is_full(session, message):
+            oldest = next(iter(session.subscriptions))
+            del session.subscriptions[oldest]
+            self.unsubscribe(session.peer, oldest)
+        return False
 
 
 # SCP-1: which events are in a scope.
