@@ -9,6 +9,7 @@ none: a subscription is owed events from its confirmation on and may get them fr
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -317,8 +318,11 @@ class Model:
         return security.judge_forbidden(peer, text)
 
     def _ended(self, peer: Peer, at: float) -> None:
+        """Note since when nobody may be subscribed; who leaves and does not read may be kept for long."""
+        since = math.inf if peer.stalled else at
         for investigation_id in peer.subscriptions:
-            self.investigations[investigation_id].last_end = at
+            investigation = self.investigations[investigation_id]
+            investigation.last_end = max(since, investigation.last_end or since)
 
     def _is_nobodys(self, investigation: Investigation, at: float) -> bool:
         """Whether surely no connection is subscribed, nor was a moment ago."""

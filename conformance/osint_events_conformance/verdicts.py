@@ -7,6 +7,7 @@ from typing import Any
 
 from osint_events.close_codes import CloseCode
 from websockets.frames import Close
+from websockets.frames import CloseCode as RfcCode
 
 from osint_events_conformance import values
 from osint_events_conformance.records import KEPT_TEXT, Case, Debt, Event, Peer, Subscription
@@ -127,6 +128,8 @@ def judge_end(peer: Peer, how: Ended | None, close: Close | None, at: float, cla
         tolerated = next((one for one in peer.malformed if one == "ROB-3"), "")
         if how is Ended.DROPPED:
             case.find("dropped", "TCP was dropped without a close frame after malformed input", peer.name, at)
+        elif code == RfcCode.NO_STATUS_RCVD:  # an empty close frame
+            case.find("dropped", "malformed input was answered by a close without a code", peer.name, at)
         elif code not in ALLOWED_CLOSE_CODES and not 4000 <= (code or 0) < 5000:  # noqa: PLR2004 - RFC 6455 7.4.2
             case.find(
                 "bad_close",

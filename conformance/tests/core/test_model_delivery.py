@@ -588,6 +588,16 @@ def test_what_somebody_got_shortly_before_the_subscribe_may_be_late(seconds: flo
     assert [(one.kind, one.racy) for one in w.case.findings] == [("duplicate", racy)]
 
 
+def test_who_leaves_without_reading_may_be_kept_for_long_and_no_broadcast_is_owed() -> None:
+    w = World("on")
+    listener, slow = w.connect("listener"), w.subscriber("slow")
+    slow.stalled = True
+    w.leave(slow)
+    w.now += 100
+    w.publish()
+    assert not listener.debts
+
+
 def test_without_a_witness_it_cannot_be_told_what_is_old() -> None:
     w = World()
     w.publish()
