@@ -35,8 +35,10 @@ FORMAT: Final = 1
 _RUN_WITHIN = 180.0
 """Seconds after which a run counts as hung; its own --max-time is far below."""
 _STOP_WITHIN = 10.0
-_ODD_SHARE = 9
+_ODD_SHARE = 6
 """One in so many servers of a sample is odd, the others are faulty."""
+_MOST_ODD = 10
+"""Odd servers of a sample: they are right, so each takes a whole run."""
 
 Kind = Literal["fault", "oddity", "correct"]
 
@@ -150,7 +152,8 @@ def select(
     faults = [one for one in FAULTS.values() if profile == "full" or not one.capable]
     correct = [name for name in CORRECT if profile == "full" or name != "capable"]
     if sample is not None:
-        odd = odd[:: max(math.ceil(_ODD_SHARE * len(odd) / sample), 1)]
+        count = min(math.ceil(sample / _ODD_SHARE), _MOST_ODD, len(odd))
+        odd = [odd[number * len(odd) // count] for number in range(count)]
         chosen = set(_dealt(faults)[: max(sample - len(odd) - len(correct), 0)])
         faults = [fault for fault in faults if fault.name in chosen]
     entries = [

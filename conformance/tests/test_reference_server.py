@@ -21,7 +21,7 @@ SECRET = "s" * 32
 FORBIDDEN_ID = "§"
 RUNNER = {  # for OSINT_EVENTS_TOKEN
     "investigation_patterns": [f"*{character}*" for character in string.ascii_letters + string.digits],
-    "investigations": ["*", ".*", "%", ">", "#", "é", "😀"],
+    "investigations": ["*", ".*", "%", ">", "#", "é", "😀", " ", "   ", "\t", "\u3000"],
 }
 HOOK = {  # for OSINT_EVENTS_TRIGGER_TOKEN
     "investigation_patterns": ["*"],
