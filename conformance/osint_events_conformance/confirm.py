@@ -43,6 +43,8 @@ _SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
 _ALSO_SEEN_AS = {
     "no_replay_complete": {"answered_in_replay"},
     "wrong_head": {"not_increasing", "renumbered"},
+    "wrong_prev": {"unannounced_epoch", "no_gap"},
+    "wrong_position": {"unannounced_epoch", "no_gap"},
 }
 """What is all that shows in some scripts of what others show for certain."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
@@ -124,7 +126,12 @@ class Confirmer:
         steady = {one.kind for one in self.confirmed}
         self.confirmed = [one for one in self.confirmed if steady.isdisjoint(_ALSO_SEEN_AS.get(one.kind, ()))]
         for confirmed in flaky:
-            if steady.isdisjoint({confirmed.kind, *_SHADOWS_OF.get(confirmed.kind, ())}):  # else it is theirs
+            theirs = {
+                confirmed.kind,
+                *_SHADOWS_OF.get(confirmed.kind, ()),
+                *_ALSO_SEEN_AS.get(confirmed.kind, ()),
+            }
+            if steady.isdisjoint(theirs):
                 self._keep(confirmed)
 
     def _suspicions(self, runs: Iterable[tuple[Script, Case]]) -> dict[tuple[str, str], Members]:

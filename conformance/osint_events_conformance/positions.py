@@ -233,7 +233,7 @@ def updated(
     if seq <= position.last:
         explained = _judge_late(peer, position, event, seq, at, again=again)
     else:
-        _judge_prev(peer, position, message, at)
+        _judge_prev(peer, position, event, message, at)
     position.last = max(position.last, seq)
     position.updated = seq
     position.tokens.append(Token(seq, message["token"], position.epoch, at))
@@ -276,17 +276,33 @@ def _is_old(position: Position, event: Event) -> bool:
     return confirmed is not None and (event.first_received or 0.0) < confirmed.at
 
 
-def _judge_prev(peer: Peer, position: Position, message: Mapping[str, Any], at: float) -> None:
+def _judge_prev(
+    peer: Peer, position: Position, event: Event | None, message: Mapping[str, Any], at: float
+) -> None:
     seq, prev = message["seq"], message["prev"]
+    kind = "wrong_prev"
     if prev > position.last:
         text = f"prev {prev} is beyond the position {position.last}: it says that something was lost"
+        if event is not None and _was_skipped_for_slowness(peer, event):
+            kind = "sent_after_loss"
     elif prev >= seq:
         text = f"prev is {prev}, and seq {seq}"
     elif position.updated is not None and prev < position.updated:
         text = f"prev is {prev}, but the event before it has {position.updated}: a loss would not be seen"
     else:
         return
-    peer.case.find("wrong_prev", text, peer.name, at)
+    peer.case.find(kind, text, peer.name, at)
+
+
+def _was_skipped_for_slowness(peer: Peer, event: Event) -> bool:
+    """Whether something before the event is missing on a connection that was not read for a while (FLW-2)."""
+    if peer.talk is None or not (peer.talk.uses("flow") and peer.has_stalled):
+        return False
+    return any(
+        owed is not event and owed.done is not None and owed.done < event.started
+        for owed in (debt.event for debt in _debts(peer, event.investigation.id))
+        if owed is not None
+    )
 
 
 def _number(peer: Peer, position: Position, event: Event, seq: int, at: float) -> None:

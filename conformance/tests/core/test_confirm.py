@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+import pytest
 from osint_events_conformance.confirm import Confirmer
 from osint_events_conformance.findings import Finding
 from osint_events_conformance.records import Case
@@ -32,14 +33,17 @@ class Verdicts:
         )  # fmt: skip
 
 
-def confirmed(checks: Sequence[str], **verdicts: tuple[str, bool, int]) -> list[tuple[str, bool]]:
-    """Have each check's script refused at the handshake; return the clauses, and which are flaky."""
+def confirmed(
+    checks: Sequence[str], kinds: Sequence[str] = (), **verdicts: tuple[str, bool, int]
+) -> list[tuple[str, bool]]:
+    """Have each check find its kind (a refused handshake); return the clauses, and which are flaky."""
     runs = []
     for number, check in enumerate(checks):
         # The shortest script is examined first.
         steps = tuple(Connect(f"c{one}", "c") for one in range(number + 1))
         case = Case(check, lambda: None)
-        case.findings.append(Finding("refused_upgrade", "refused", "c0", 0.0))
+        kind = kinds[number] if kinds else "refused_upgrade"
+        case.findings.append(Finding(kind, "it went wrong", "c0", 0.0))
         runs.append((Script(check, steps, "CONN-1", check), case))
     examiner = cast("Examiner", Verdicts(**verdicts))
     confirmer = Confirmer(examiner, lambda _: True, lambda: 60.0, lambda _: None)
@@ -72,3 +76,16 @@ def test_a_flaky_finding_is_reported_unless_a_steady_one_of_its_kind_says_it() -
     assert confirmed(["once"], once=("CONN-1", True, 1)) == [("CONN-1", True)]
     found = confirmed(["once", "always"], once=("CONN-1", True, 1), always=("CONN-5", True, 3))
     assert found == [("CONN-5", False)]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_positions_that_go_wrong_where_a_new_epoch_is_not_told_are_no_finding_of_their_own(
+    times: int,
+) -> None:
+    found = confirmed(
+        ["goes_back", "begins_anew"],
+        ["wrong_prev", "unannounced_epoch"],
+        goes_back=("RPL-2", True, times),
+        begins_anew=("RPL-7", True, 3),
+    )
+    assert found == [("RPL-7", False)]

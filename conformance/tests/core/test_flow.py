@@ -122,6 +122,18 @@ def test_a_reader_that_loses_and_goes_on_is_no_plain_loss(world: NegotiatedWorld
     assert world.kinds == ["sent_after_loss"]
 
 
+@pytest.mark.parametrize(("slow", "kinds"), [(True, ["sent_after_loss"]), (False, ["wrong_prev"])])
+def test_a_slow_reader_whose_position_jumps_over_a_lost_event_is_sent_more_than_it_should(
+    world: NegotiatedWorld, slow: bool, kinds: list[str]
+) -> None:
+    peer = world.subscribed()
+    peer.has_stalled = slow
+    world.publish(SUMMARY % 1)
+    world.publish(SUMMARY % 2)
+    world.update(peer, 9, 8, SUMMARY % 2)
+    assert world.kinds == kinds
+
+
 def test_what_was_refused_is_not_carried_out(world: NegotiatedWorld) -> None:
     peer = reader(world)
     world.follow(peer, ref="1")
