@@ -43,6 +43,7 @@ from osint_events_conformance.script import (
 
 _PLAIN_CLIENT_ID = re.compile(r"[a-z0-9-]{4,60}")
 _LARGE = 8_000
+_DEEP = 16
 _BURST = 150
 _MANY = 12
 
@@ -140,11 +141,16 @@ def _unknown(steps: Steps, _: Finding) -> Made:
     yield "ROB-3", without(steps, lambda step: isinstance(step, Say) and step.role == "unknown")
 
 
+def _is_large(text: bytes) -> bool:
+    """Whether it is long, or nested deeply."""
+    return len(text) > _LARGE or max(text.count(b"["), text.count(b"{")) > _DEEP
+
+
 def _texts(steps: Steps, _: Finding) -> Made:
     """Large subscribes, and ones with unknown fields."""
 
     def small(step: Step) -> Step:
-        if isinstance(step, Subscribe) and len(step.payload()) > _LARGE:
+        if isinstance(step, Subscribe) and _is_large(step.payload()):
             fields = step.text is not None and _unknown_fields(step.text)
             text = subscribe_text(step.investigation_id, padding="") if fields else None
             return replace(step, text=text)

@@ -82,6 +82,8 @@ class Talk:
     provoked: str = ""
     """The clause that an end of the connection would break, by what was said last."""
     answers_pings: bool = True
+    listens: bool = False
+    """Whether it says nothing of its own accord, and answers pings."""
     pongs: int = 0
     """Pongs that nobody asked for, and that no fence was passed after (HB-3)."""
     ping_due: Debt | None = None
@@ -358,10 +360,11 @@ class Capabilities:
 
     def ended(self, peer: Peer, at: float) -> bool:
         """Judge an end by what was negotiated, before what is owed is forgiven; say whether that is all."""
-        talk = peer.talk
+        talk, close = peer.talk, peer.link.close_received
+        if talk is None and "flow" in (self.offered or ()):
+            flow.judge_slow_end(peer, None, close, at)
         if talk is None or talk.features is None:
             return False
-        close = peer.link.close_received
         if talk.uses("heartbeat") and heartbeats.judge_end(peer, talk, close, at):
             return True
         flow.judge_slow_end(peer, talk, close, at)
@@ -377,7 +380,7 @@ class Capabilities:
         mistakes = peer.talk.mistakes if peer.talk else []
         return next((one for one in reversed(mistakes) if one.investigation_id == investigation_id), None)
 
-    def silent(self, peer: Peer) -> None:
+    def silent(self, peer: Peer, at: float) -> None:
         """A fence was passed: what came just before a close would be excused by it by now (ERR-1)."""
         talk = peer.talk
         if talk is None:
@@ -387,11 +390,12 @@ class Capabilities:
         talk.after_end.clear()
         if not peer.serves:
             return
+        heartbeats.judge_listener(peer, talk, at)
         peer.case.cases["HB-3"] += talk.pongs
         talk.pongs = 0
-        for at, code in talk.unasked_errors:
-            told = f"error {code} was sent, but errors was not granted"
-            peer.case.find("unasked_error", told, peer.name, at)
+        for told_at, code in talk.unasked_errors:
+            text = f"error {code} was sent, but errors was not granted"
+            peer.case.find("unasked_error", text, peer.name, told_at)
         talk.unasked_errors.clear()
 
     # Inside

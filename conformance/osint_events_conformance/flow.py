@@ -71,10 +71,17 @@ def ponged(peer: Peer, talk: Talk, since: float, at: float) -> None:
         peer.case.find("pong_behind", text, peer.name, at)
 
 
-def judge_slow_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> None:
-    """Judge the end of a connection that was not read for a while (FLW-2)."""
+def judge_slow_end(peer: Peer, talk: Talk | None, close: Close | None, at: float) -> None:
+    """Judge the end of a connection that was not read for a while (FLW-2); `talk` is None for a core one."""
     case = peer.case
-    if not (talk.uses("flow") and peer.has_stalled):
+    if not peer.has_stalled:
+        return
+    if talk is None:
+        if close is not None and close.code == CloseCode.SLOW_CONSUMER:
+            text = f"a slow connection that said no hello was ended with {close.code}"
+            case.find("wrong_slow_end", text, peer.name, at, expected=f"{CloseCode.TRY_AGAIN_LATER}")
+        return
+    if not talk.uses("flow"):
         return
     talk.ended_slow = True
     case.cases["FLW-2"] += 1
@@ -164,6 +171,7 @@ def judge_abuse(peer: Peer, sent: int, at: float) -> None:
     if not peer.gone:
         text = f"{sent} messages, as fast as they go, did not end the connection"
         peer.case.find("abuse_borne", text, peer.name, at, expected=str(CloseCode.RATE_ABUSE))
-    elif close is None or close.code != CloseCode.RATE_ABUSE:
-        text = f"sustained abuse is ended with {close.code if close else 'no close frame'}"
+    elif close is not None and close.code != CloseCode.RATE_ABUSE:
+        # No close frame proves nothing: who closes while more comes in has TCP reset the connection.
+        text = f"sustained abuse is ended with {close.code}"
         peer.case.find("abuse_borne", text, peer.name, at, expected=str(CloseCode.RATE_ABUSE))

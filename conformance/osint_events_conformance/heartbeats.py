@@ -29,10 +29,19 @@ def listening(peer: Peer, talk: Talk, at: float, *, dead: bool) -> None:
     """From now on a client sends nothing of its own accord: a ping is owed, and the end of who is dead."""
     if not talk.uses("heartbeat"):
         return
+    talk.listens = not dead
     talk.ping_due = owe(peer, "no_ping", f"{_interval(talk):g}", at)
     if dead:
         talk.answers_pings, peer.link.is_mute, peer.may_end = False, True, True
         talk.end_due = owe(peer, "not_timed_out", f"{_life(talk):g}", at)
+
+
+def judge_listener(peer: Peer, talk: Talk, at: float) -> None:
+    """Judge that who only listens was pinged as often as it takes, up to now."""
+    silence = at - peer.link.wrote_at
+    if talk.listens and peer.serves and not peer.stalled and silence > _LATE * _interval(talk) + _SLACK:
+        text = f"no further ping, though nothing came from the client for {silence:.1f} s"
+        peer.case.find("no_ping", text, peer.name, at, expected=f"after {_interval(talk):g} s", racy=True)
 
 
 def pinged(peer: Peer, talk: Talk, at: float) -> None:
@@ -66,17 +75,20 @@ def judge_end(peer: Peer, talk: Talk, close: Close | None, at: float) -> bool:
         return False
     if debt is None and peer.has_stalled:
         return True  # it may have been ended before it read what asked for a sign of life
-    case, silent, doubtful = peer.case, at - peer.link.wrote_at, peer.was_mute
+    case, silent = peer.case, at - peer.link.wrote_at
+    is_late = debt is not None and silent > _LATE * _life(talk) + _SLACK
     _judge_missing_ping(case, peer, talk, at)
     if debt is not None and code != _TIMED_OUT:
         text = f"a client that is silent for {silent:.1f} s is ended with {code or 'no close frame'}"
     elif silent < _EARLY * _life(talk):
         text = f"a client that showed life {silent:.1f} s ago is ended with {_TIMED_OUT}"
+    elif is_late:
+        text = f"a client that is silent is ended only after {silent:.1f} s"
     else:
         text = ""
     if text:
         due = f"{_TIMED_OUT} after {_life(talk):g} s"
-        case.find("wrong_timeout", text, peer.name, at, expected=due, doubtful=doubtful)
+        case.find("wrong_timeout", text, peer.name, at, expected=due, doubtful=peer.was_mute, racy=is_late)
     case.cases["HB-2"] += 1
     return True
 

@@ -266,10 +266,10 @@ class Model:
             clause = debt.clause or self.capabilities.clause_overdue(debt)
             case.find(kind, text, peer.name, at, clause=clause, expected=expected)
 
-    def fence_passed(self, case: Case) -> None:
+    def fence_passed(self, case: Case, at: float) -> None:
         """What had not come until a fence never will: count the silences that were kept."""
         for peer in case.peers:
-            self.capabilities.silent(peer)
+            self.capabilities.silent(peer, at)
         self.capabilities.judge_silence(case)
         for investigation in case.investigations.values():
             if investigation.id == self.forbidden:

@@ -147,6 +147,7 @@ class Run:
                 await self._executor.stand_by()
                 await self._probe()
                 await self._coverage()
+                await self._harvest()
                 if self._broken and not self.settings.patient:
                     self._tally.notes.append(_LEFT_OUT)
                 else:
@@ -328,6 +329,7 @@ class Run:
         if not self._trigger.can_emit:
             drawn = [script for script in drawn if not suite.publishes(script)]
         await self._phase("fuzz", drawn)
+        await self._harvest()
         self._tally.phase("fuzz").seconds += seconds
         await self._phase("stateful", scenarios)
 
@@ -391,6 +393,14 @@ class Run:
 
     async def _long_script(self, script: Script) -> tuple[Script, Case]:
         return script, await self._executor.run(script, within=self._time_left() + _OVERTIME)
+
+    async def _harvest(self) -> None:
+        """Examine what long scripts have shown already, while there is time for it."""
+        shown = [task for task in self._long if task.done() and task.result()[1].findings]
+        self._long = [task for task in self._long if task not in shown]
+        runs = [task.result() for task in shown]
+        self._tally.count("coverage", runs, 0.0)
+        await self._confirmer.confirm("coverage", runs)
 
     async def _finish_long(self) -> None:
         """Wait for the scripts that ran beside the phases, as long as there is time."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from .server import Server
 
+    _Sent = h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
+
 _PATH = re.compile(rb"/(?P<place>ws|trigger)/(?P<name>[^/?]*)(?:\?.*)?|/(?P<command>inject|restart)")
 _NOT_FOUND = Reply(404, b"no such path\n")
 
@@ -143,10 +145,10 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self, reply: Reply) -> bool:
         headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
-        self._send(h11.Response(status_code=reply.status, headers=headers))
+        events: list[_Sent] = [h11.Response(status_code=reply.status, headers=headers)]
         if reply.body and (self._request is None or self._request.method != b"HEAD"):
-            self._send(h11.Data(data=reply.body))
-        self._send(h11.EndOfMessage())
+            events.append(h11.Data(data=reply.body))
+        self._send(*events, h11.EndOfMessage())
         self._request = None
         if self._http.our_state is h11.MUST_CLOSE:
             self._transport.close()
@@ -154,10 +156,9 @@ class HttpConnection(asyncio.Protocol):
         self._http.start_next_cycle()
         return True
 
-    def _send(self, event: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        data = self._http.send(event)
-        if data:
-            self._transport.write(data)
+    def _send(self, *events: _Sent) -> None:
+        """Write them in one segment."""
+        self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
 
 
 def _decoded(name: bytes) -> str:

@@ -27,6 +27,7 @@ _PART_2 = (
 
 
 _LONGEST_WAIT = 12.0
+_USUAL_BURST = 200
 """Seconds that a check may wait beside the others without --patient."""
 
 
@@ -66,6 +67,11 @@ class Kit:
     def timeout(self) -> float:
         """Seconds that the server waits for a sign of life after that (HB-2)."""
         return float(self.welcome.get("heartbeat", {}).get("timeout_ms", math.inf)) / 1000
+
+    @property
+    def burst(self) -> int:
+        """Messages that a client may send at once (FLW-3); ROB-6 promises no number."""
+        return int(self.welcome.get("limits", {}).get("burst", _USUAL_BURST))
 
     def too_long(self, seconds: float) -> str | None:
         """Why a check that waits so long is left out, if it is."""

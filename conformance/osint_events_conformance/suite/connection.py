@@ -5,11 +5,14 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator
 
+from osint_events.features import FEATURES
+
 from osint_events_conformance.names import Names
 from osint_events_conformance.script import (
     Abort,
     Close,
     Connect,
+    Follow,
     Http,
     Pause,
     Pieces,
@@ -22,7 +25,7 @@ from osint_events_conformance.script import (
     Together,
     subscribe_text,
 )
-from osint_events_conformance.suite import Kit, Scenario, check, event, subscriber
+from osint_events_conformance.suite import Kit, Scenario, check, event, greeted, subscriber
 
 
 def _client_ids(n: Names) -> dict[str, list[str]]:
@@ -123,6 +126,10 @@ def pings_are_answered_with_their_payload(kit: Kit) -> Iterator[Scenario]:
         steps += [Ping("a", f"ping {number}".encode()), *([Settle()] if number % 10 == 0 else [])]
         steps += [Publish(n.id(), event(message=f"{number}"), wait=False)]
     yield n, "pings among events", steps
+    n = kit.names()
+    yield n, "one ping after the other", [
+        *subscriber("a", n.client(), n.id()), *(step for number in range(40) for step in (Ping("a", f"{number}".encode()), Settle(fence=False))),
+    ]  # fmt: skip
     n = kit.names()
     yield n, "ping after a second of silence", [
         *subscriber("a", n.client(), n.id()), Pause(1.2), Ping("a", b"still there?"), Publish(n.id(), event()),
@@ -231,6 +238,20 @@ def the_end_of_one_connection_touches_no_other(kit: Kit) -> Iterator[Scenario]:
         *subscriber("c", n.client("c"), n.id()), Publish(n.id(), event()), Publish(n.id("two"), event()),
         Close("c"), *subscriber("d", n.client("d"), n.id()), Publish(n.id(), event()), Publish(n.id("two"), event()),
     ]  # fmt: skip
+
+
+@check("CONN-6")
+def the_end_of_one_that_said_hello_touches_no_other(kit: Kit) -> Iterator[Scenario]:
+    """With the same client id and the same subscription, beside one that knows Part 1 only; either may end."""
+    if not kit.offered:
+        return
+    for how in ("close", "reset"):
+        for first, second in (("old", "new"), ("new", "old")):
+            n = kit.names()
+            yield n, f"{first} ends by {how}, one of the two said hello", [
+                *greeted("old", n.client(), *FEATURES), Follow("old", n.id()), *subscriber("new", n.client(), n.id()), Publish(n.id(), event(message="both")), Settle(),
+                *_end(how, first), Publish(n.id(), event(message="at once")), Pause(0.05), Publish(n.id(), event(message="later")), Ping(second, b"there"),
+            ]  # fmt: skip
 
 
 @check("CONN-6")

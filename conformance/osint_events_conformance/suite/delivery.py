@@ -129,6 +129,25 @@ def timing_loses_nothing(kit: Kit) -> Iterator[Scenario]:
     yield n, "while others come and go", steps
 
 
+_KEYS = (
+    "id",
+    "event_id",
+    "eventId",
+    "uuid",
+    "message_id",
+    "key",
+    "hash",
+    "timestamp",
+    "created_at",
+    "nonce",
+    "idempotency_key",
+    "task_id",
+    "seq",
+    "name",
+)
+"""Fields by which a server might take two events for one."""
+
+
 @check("DEL-1", needs_payload=True)
 def equal_events_are_different_events(kit: Kit) -> Iterator[Scenario]:
     """Published twice means delivered twice: one after the other, in a burst, later, and for two investigations."""
@@ -139,6 +158,15 @@ def equal_events_are_different_events(kit: Kit) -> Iterator[Scenario]:
         *(Publish(n.id(), same) for _ in range(3)), Settle(), *(Publish(n.id(), same, wait=False) for _ in range(5)), Settle(),
         Pause(0.3), Publish(n.id(), same), Publish(n.id("2"), same), Publish(n.id(), same), Publish(n.id("2"), same),
     ]  # fmt: skip
+    n = kit.names()
+    alike = [
+        event("finding", message=f"{name} {number}", **{name: "e-1"}) for name in _KEYS for number in range(2)
+    ]
+    yield (
+        n,
+        "events that are alike in what may be a key",
+        [*subscriber("a", n.client(), n.id()), *(Publish(n.id(), one) for one in alike)],
+    )
     n = kit.names()
     yield n, "the same empty payload again and again", [
         *subscriber("a", n.client(), n.id()), *(Publish(n.id(), "{}") for _ in range(3)), *(Publish(n.id(), event()) for _ in range(3)),

@@ -6,23 +6,43 @@ import json
 import math
 from collections.abc import Iterator
 
-from osint_events_conformance.script import Follow, Mistake, Pause, Ping, Publish, Quiet, Settle, Step
+from osint_events.features import FEATURES
+
+from osint_events_conformance.script import (
+    AppPing,
+    Follow,
+    Mistake,
+    Pause,
+    Ping,
+    Publish,
+    Quiet,
+    Settle,
+    Step,
+    Together,
+)
 from osint_events_conformance.suite import Kit, Scenario, check, event, greeted
 
 _PER_INTERVAL = 8
 """Signs of life within an interval."""
 _LIVES = 1.4
 """How many times the time to live of a client is looked on: that and some more."""
+_MOST_LIVES, _SLACK = 2.1, 1.5
+"""The same, and so many seconds, where only an end that comes too late shows that something else put it off."""
+_MOST_PINGS = 120
 
 
 def _too_long(kit: Kit) -> str | None:
     return kit.too_long(_LIVES * (kit.interval + kit.timeout))
 
 
-def _turns(kit: Kit, *signs: Step) -> list[Step]:
-    """Signs of life at short intervals, for longer than a client lives without them."""
+def _too_busy(kit: Kit) -> str | None:
+    return kit.too_long(_MOST_LIVES * (kit.interval + kit.timeout) + _SLACK)
+
+
+def _turns(kit: Kit, seconds: float, *signs: Step) -> list[Step]:
+    """Signs of life at short intervals, for so long."""
     pause = kit.interval / _PER_INTERVAL
-    turns = math.ceil(_LIVES * (kit.interval + kit.timeout) / pause)
+    turns = math.ceil(seconds / pause)
     return [step for _ in range(turns) for step in (*signs, Pause(pause))]
 
 
@@ -48,15 +68,27 @@ def the_silent_are_pinged_and_the_dead_ended(kit: Kit) -> Iterator[Scenario]:
     yield n, "silent in four ways", [
         *(step for conn in conns for step in greeted(conn, n.client(conn), "heartbeat")),
         *greeted("without", n.client("w")), Quiet("dead", dead=True), Quiet("listener"), Quiet("sender"), Quiet("framer", deaf=True),
-        *_turns(kit, Ping("framer", b"life"), pong),
+        *_turns(kit, _LIVES * (kit.interval + kit.timeout), Ping("framer", b"life"), pong),
     ]  # fmt: skip
 
 
-@check("HB-2", mode="long", unless=_too_long)
+@check("HB-1")
+def many_pings_are_all_answered(kit: Kit) -> Iterator[Scenario]:
+    """As many at once as a client may send, one by one and in one segment, among subscribes."""
+    count = min(kit.burst // 2, _MOST_PINGS)
+    pings = [AppPing("a", f"{number}", wait=False) for number in range(count)]
+    n = kit.names()
+    yield n, "one by one", [*greeted("a", n.client(), "heartbeat"), *pings, Follow("a", n.id()), Settle(), Publish(n.id(), event())]  # fmt: skip
+    n = kit.names()
+    yield n, "in one segment", [*greeted("a", n.client(), *FEATURES), Together(tuple(pings)), Follow("a", n.id()), Settle(), Publish(n.id(), event())]  # fmt: skip
+
+
+@check("HB-2", mode="long", unless=_too_busy)
 def a_silent_listener_of_a_busy_stream_is_kept(kit: Kit) -> Iterator[Scenario]:
     """Events go to one that answers pings and to one that is dead: the one is asked and kept, the other not."""
     n = kit.names()
     yield n, "silent while events come", [
         *(step for conn in ("listener", "dead") for step in (*greeted(conn, n.client(conn), "heartbeat"), Follow(conn, n.id()))),
-        Quiet("listener"), Quiet("dead", dead=True), *_turns(kit, Publish(n.id(), event("task_progress", message="busy"))),
+        Quiet("listener"), Quiet("dead", dead=True),
+        *_turns(kit, _MOST_LIVES * (kit.interval + kit.timeout) + _SLACK, Publish(n.id(), event("task_progress", message="busy"))),
     ]  # fmt: skip

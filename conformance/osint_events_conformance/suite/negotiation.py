@@ -15,6 +15,7 @@ from osint_events_conformance.script import (
     Mistake,
     Pieces,
     Publish,
+    Say,
     Settle,
     Step,
     Subscribe,
@@ -80,6 +81,11 @@ def hello_is_the_first_message(kit: Kit) -> Iterator[Scenario]:
     yield n, "a second hello", [
         *greeted("a", n.client(), *FEATURES), Follow("a", n.id()), again, Publish(n.id(), event("task_started")), Settle(), Follow("a", n.id(), ref="x"),
         again, AppPing("a", "p"), Publish(n.id(), event(message="2")), Settle(), Unfollow("a", n.id()),
+    ]  # fmt: skip
+    unknown = Say("a", json.dumps({"type": "x-unknown"}).encode(), "unknown")
+    n = kit.names()
+    yield n, "a hello after an unknown message", [
+        Connect("a", n.client()), unknown, Hello("a", FEATURES, wait=False), Settle(), Subscribe("a", n.id()), Publish(n.id(), event("task_started")),
     ]  # fmt: skip
     n = kit.names()
     yield n, "a hello after a subscribe", [
@@ -224,7 +230,7 @@ def mistakes_are_told_to_who_asked(kit: Kit) -> Iterator[Scenario]:
             ({"type": "investigation_update", "investigation_id": n.id(), "data": {}}, "unknown_type"), ({"type": "x" * 500, "ref": "x" * 64}, "unknown_type"),
         ]  # fmt: skip
         yield n, f"unknown types, features {list(features)}", [
-            *greeted("a", n.client("a"), *features), Follow("a", n.id()), *(Mistake("a", json.dumps(text), (code,), str(text["ref"]) if "ref" in text else None) for text, code in texts),
+            *greeted("twin", n.client("a"), *features), *greeted("a", n.client("a"), *features), Follow("a", n.id()), *(Mistake("a", json.dumps(text), (code,), str(text["ref"]) if "ref" in text else None) for text, code in texts),
             Settle(), Publish(n.id(), event()), Follow("a", n.id("2"), ref="ok"),
         ]  # fmt: skip
 

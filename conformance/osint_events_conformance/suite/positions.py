@@ -42,6 +42,10 @@ def a_position_keeps_tokens_young(kit: Kit) -> Iterator[Scenario]:
         *(Publish(one, event(message="in scope")) for one in several),
     ]
     yield n, "a subscription whose scope nothing is in", steps
+    n = kit.names()
+    yield n, "a subscription to tasks, where there are none", [
+        *greeted("a", n.client("a"), "replay", "scopes", "heartbeat"), Follow("a", n.id(), ("tasks",)), Publish(n.id(), event("investigation_x", message="out of scope")), Await("a", (n.id(),), _wait(kit)),
+    ]  # fmt: skip
 
 
 @check("RPL-7", needs_payload=True)

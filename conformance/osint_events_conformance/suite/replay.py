@@ -17,7 +17,9 @@ from osint_events_conformance.script import (
     Hello,
     Pause,
     Publish,
+    Resume,
     Settle,
+    Stall,
     Step,
     Together,
     Unfollow,
@@ -28,6 +30,9 @@ from osint_events_conformance.suite.events import NUMBERS, STRINGS, structures
 _NASTY = len([one for group in ids.nasty(Names(random.Random(0))).values() for one in group])
 _MOST_MISSED = 1100
 _TOGETHER = 12
+_LONG_REPLAY = 110
+"""Events that are replayed where not all of them may be on their way at once."""
+_SMALL_BUFFER = 4096
 _MISSED = 50
 """Events that are missed at once: fewer than any store is likely to keep."""
 
@@ -135,6 +140,17 @@ def only_its_own_tokens_are_good(kit: Kit) -> Iterator[Scenario]:
         if number % 6 == 0:
             steps.append(Publish(n.id(), event(message=f"live {number}")))
     yield n, "spoilt tokens", steps
+    n = kit.names()
+    yield n, "a good token after bad ones, on the same connection", [
+        *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), "replay"), Follow("a", n.id()), *(Publish(n.id(), event(message=f"{i}")) for i in range(3)), Settle(),
+        *greeted("b", n.client("b"), "replay"), Follow("b", n.id(), token="=AAAA"), Follow("b", n.id(), token="last:a|flip"), Follow("b", n.id(), token="confirmed:a"), Publish(n.id(), event(message="live")),
+    ]  # fmt: skip
+    n = kit.names()
+    one, other = next(pair for pair in ids.pairs(n) if pair[0].lower() == pair[1].lower())
+    yield n, "the token of an id that differs in case only", [
+        *greeted("a", n.client("a"), "replay"), Follow("a", one), Follow("a", other), Publish(one, event(message="1")), Publish(other, event(message="2")), Settle(),
+        *greeted("b", n.client("b"), "replay"), Follow("b", one, token=f"confirmed:a/{other}"), Publish(one, event(message="3")),
+    ]  # fmt: skip
     for one, other in ids.pairs(kit.names())[:3]:
         n = kit.names()
         one, other = n.id(one[-3:]), n.id(f"{one[-3:]}{other[-3:]}")  # noqa: PLW2901 - fresh ids of the pair's kind
@@ -223,6 +239,16 @@ def what_was_missed_is_replayed_whole(kit: Kit) -> Iterator[Scenario]:
         ]
     yield n, "by scope", [*steps, Publish(n.id(), event("investigation_end", message="end"))]
     n = kit.names()
+    missed = [
+        Publish(n.id(), event(("task_x", "investigation_x", "finding")[i % 3], message=f"{i}"))
+        for i in range(9)
+    ]
+    yield n, "with a switch of the scope", [
+        *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), "replay", "scopes"), Follow("a", n.id(), ("tasks",)), *missed, Settle(),
+        Follow("a", n.id(), ("summary",), token="confirmed:a"), Publish(n.id(), event("task_x", message="1")), Publish(n.id(), event("investigation_x", message="2")), Settle(),
+        Follow("a", n.id(), token="confirmed:a"), Publish(n.id(), event("task_x", message="3")), Publish(n.id(), event("investigation_x", message="4")),
+    ]  # fmt: skip
+    n = kit.names()
     several = [n.id(f"{number}") for number in range(6)]
     back = [Follow("b", one, token="confirmed:a", ref=one[-3:]) for one in several]
     yield n, "six investigations at once", [
@@ -261,6 +287,13 @@ def a_replay_hands_over_without_a_seam(kit: Kit) -> Iterator[Scenario]:
     yield n, "an unsubscribe within a replay", [
         *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), *FEATURES), Follow("a", n.id()), *(Publish(n.id(), event(message=f"{i}"), wait=i % 10 == 9) for i in range(60)), Settle(), Abort("a"),
         *greeted("b", n.client("b"), *FEATURES), Together((Follow("b", n.id(), token="confirmed:a", ref="1"), Unfollow("b", n.id(), ref="2"))), Settle(), Publish(n.id(), event(message="after")),
+    ]  # fmt: skip
+    n = kit.names()
+    count = min(kit.welcome.get("limits", {}).get("max_replay_events", _LONG_REPLAY), _LONG_REPLAY)
+    yield n, "a subscribe within a replay that waits for its reader", [
+        *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), "replay"), Follow("a", n.id()), Abort("a"), *(Publish(n.id(), event(message="x" * 60_000, name=f"{i}"), wait=i % 4 == 3) for i in range(count)), Settle(),
+        Connect("b", n.client("b"), receive_buffer=_SMALL_BUFFER), Hello("b", ("replay",)), Stall("b"), Follow("b", n.id(), token="confirmed:a", ref="1", wait=False), Pause(0.1), Follow("b", n.id(), ref="2", wait=False),
+        Pause(0.2), Resume("b"), Settle(), Publish(n.id(), event(message="live")),
     ]  # fmt: skip
     n = kit.names()
     yield n, "gone in the middle of it, and back", [

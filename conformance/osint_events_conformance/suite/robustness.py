@@ -7,10 +7,14 @@ import struct
 from collections.abc import Iterator
 from functools import partial
 
+from osint_events.features import FEATURES
+
 from osint_events_conformance.script import (
     Abort,
     Connect,
+    Follow,
     Http,
+    Mistake,
     Pause,
     Pieces,
     Ping,
@@ -23,7 +27,7 @@ from osint_events_conformance.script import (
     Together,
     subscribe_text,
 )
-from osint_events_conformance.suite import Kit, Scenario, check, event, subscriber
+from osint_events_conformance.suite import Kit, Scenario, check, event, greeted, subscriber
 
 LARGEST = 64 * 1024
 """Bytes of the largest message that must be accepted (ROB-4)."""
@@ -184,6 +188,13 @@ def unknown_messages_are_tolerated(kit: Kit) -> Iterator[Scenario]:
         *subscriber("a", n.client(), n.id()), *(Say("a", b'{"type": "x-%d"}' % i, "unknown") for i in range(40)),
         Publish(n.id(), event()), Subscribe("a", n.id("after")), Publish(n.id("after"), event()),
     ]  # fmt: skip
+    if kit.offered:
+        n = kit.names()
+        count = min(40, kit.burst // 2)
+        yield n, f"{count} in a row, with hello", [
+            *greeted("a", n.client(), *FEATURES), Follow("a", n.id()), *(Mistake("a", f'{{"type": "x-{i}"}}', ("unknown_type",)) for i in range(count)),
+            Settle(), Publish(n.id(), event()), Follow("a", n.id("after")), Publish(n.id("after"), event()),
+        ]  # fmt: skip
     n = kit.names()
     values: list[object] = [
         None,
@@ -227,7 +238,8 @@ def messages_of_up_to_64_kib_are_accepted(kit: Kit) -> Iterator[Scenario]:
     many = subscribe_text(n.id("many"), **{f"field {number}": number for number in range(2500)})
     yield n, "64 KiB in two fragments, of emoji, of many fields, and 30 levels deep", [
         *subscriber("a", n.client(), n.id()), Pieces(Subscribe("a", n.id("é"), text), (30_000,), "fragments"),
-        Subscribe("a", n.id("wide"), wide), Subscribe("a", n.id("many"), many), Say("a", nested, "unknown", about="30 levels"),
+        Subscribe("a", n.id("deep"), subscribe_text(n.id("deep"), a=json.loads("[" * 29 + "]" * 29), b=json.loads('{"b":' * 28 + "{}" + "}" * 28))),
+        Publish(n.id("deep"), event()), Subscribe("a", n.id("wide"), wide), Subscribe("a", n.id("many"), many), Say("a", nested, "unknown", about="30 levels"),
         *(Publish(n.id(label), event()) for label in ("", "é", "wide", "many")),
     ]  # fmt: skip
     n = kit.names()

@@ -50,6 +50,8 @@ def a_stalled_reader_delays_nobody_and_is_ended(kit: Kit) -> Iterator[Scenario]:
             Subscribe(conn, n.id()),
             Stall(conn),
         ]
+    # Who comes later than those that stall suffers where all are sent to one after the other.
+    steps += subscriber("late", n.client("late"), n.id())
     prompt: list[Step] = [
         Publish(n.id(), event(message=f"prompt {number}"), prompt=True) for number in range(3)
     ]

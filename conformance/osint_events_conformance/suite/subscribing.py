@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from osint_events.features import FEATURES
+
 from osint_events_conformance.script import (
     Abort,
     Close,
@@ -96,6 +98,24 @@ def a_confirmed_subscription_is_effective(kit: Kit) -> Iterator[Scenario]:
         "long after the confirmation",
         [*subscriber("a", n.client(), n.id()), Pause(2.5), Publish(n.id(), event())],
     )
+    n = kit.names()
+    yield (
+        n,
+        "long after the handshake",
+        [Connect("a", n.client()), Pause(2.5), Subscribe("a", n.id()), Publish(n.id(), event())],
+    )
+    n = kit.names()
+    yield n, "long after the last one left and another came", [
+        *subscriber("a", n.client("a"), n.id(), n.id("2")), Publish(n.id(), event(message="1")), Settle(), Close("a"),
+        *subscriber("b", n.client("b"), n.id()), *subscriber("c", n.client("c"), n.id("2")), Pause(2.5), Publish(n.id(), event(message="2")), Publish(n.id("2"), event(message="3")),
+    ]  # fmt: skip
+    if kit.offered:
+        n = kit.names()
+        scope = ("tasks",) if "scopes" in kit.offered else None
+        yield n, "long after the confirmation, with hello", [
+            *greeted("a", n.client("a"), *FEATURES), Follow("a", n.id()), *greeted("b", n.client("b"), *FEATURES), Follow("b", n.id(), scope), Pause(2.5),
+            Publish(n.id(), event("task_started", message="1")), Publish(n.id(), event("task_started", message="2")),
+        ]  # fmt: skip
 
 
 @check("SUB-3")
@@ -170,7 +190,7 @@ def unknown_fields_in_a_subscribe_are_ignored(kit: Kit) -> Iterator[Scenario]:
         "x": None, "y": True, "z": 1.5, "w": "text", "list": [1, [2]], "object": {"a": {"b": []}}, "": "", "é😀": "ü",
         "id": 7, "investigationId": "other", "investigation": {"id": "other"}, "data": {"type": "task_started"},
         "client_id": "someone-else", "user": "x", "token": "t", "version": 2, "action": "unsubscribe", "event": "x",
-        "__proto__": {"a": 1}, "constructor": 1, "toString": "x", "message": "m", "status": "s", "channel": "c",
+        "__proto__": {"a": 1}, "constructor": 1, "toString": "x", "hasOwnProperty": 1, "valueOf": None, "length": 0, "then": "x", "prototype": {}, "__class__": "x", "__dict__": {}, "keys": [], "get": 1, "items": {}, "message": "m", "status": "s", "channel": "c",
         "investigation_ids": ["a", "b"], "filter": {}, "last_event_id": 3, "since": 0, "replay": True, "request_id": 1,
         "ref": "1", "scope": ["tasks"], "replay_token": "x", "protocol": 2, "features": ["replay"], "Type": "ping",
         "long": "x" * 5000, "type_": "x", "self": 1, "args": [], "message_type": "x", "raw": None, "cls": "x",

@@ -253,7 +253,7 @@ def test_after_unsubscribed_nothing_is_owed_and_nothing_may_come() -> None:
     w.publish()
     assert w.case.settled
     w.update(a, 1, 0)
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.found == [("update_after_unsubscribed", "UNS-1")]
 
 
@@ -335,7 +335,7 @@ def test_an_error_goes_only_to_who_negotiated_errors() -> None:
     a = w.greeted("a", "scopes")
     w.mistake(a, "unknown_type")
     w.error(a, "unknown_type")
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.found == [("unasked_error", "ERR-1")]
 
 
@@ -345,7 +345,7 @@ def test_an_error_just_before_a_close_needs_only_a_hello() -> None:
     w.mistake(a, "invalid_json")
     w.error(a, "invalid_json")
     w.close(a, 1007)
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.found == []
 
 
@@ -353,7 +353,7 @@ def test_rate_limited_goes_to_who_negotiated_flow_too() -> None:
     w = NegotiatedWorld()
     a = w.greeted("a", "flow")
     w.error(a, "rate_limited", temporary=True, retry_after_ms=5)
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.found == []
 
 

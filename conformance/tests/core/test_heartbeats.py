@@ -142,7 +142,7 @@ def test_pongs_that_nobody_asked_for_are_counted_behind_a_fence(world: Negotiate
     peer = listener(world)
     world.model.capabilities.mistaken(peer, {"type": "pong", "id": "x"}, (), world.tick())
     assert not peer.may_end
-    world.model.fence_passed(world.case)
+    world.model.fence_passed(world.case, world.tick())
     assert world.case.cases["HB-3"] == 1
 
 

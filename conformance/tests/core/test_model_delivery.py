@@ -328,7 +328,7 @@ def test_silences_behind_a_fence_count_as_cases_of_del_2() -> None:
     w.connect("c")
     w.publish()
     w.deliver(a)
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.case.cases["DEL-2"] == 2
 
 
@@ -337,7 +337,7 @@ def test_silences_about_what_was_refused_prove_nothing() -> None:
     w.subscriber("a")
     w.connect("b")
     w.publish(accepted=False)
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.case.cases["DEL-2"] == 0
 
 
@@ -681,7 +681,7 @@ def test_a_silence_about_an_investigation_without_subscribers_proves_nothing_of_
     w = World("off")
     w.connect("a")
     w.publish()
-    w.model.fence_passed(w.case)
+    w.model.fence_passed(w.case, w.tick())
     assert w.case.cases["DEL-2"] == 0
 
 
