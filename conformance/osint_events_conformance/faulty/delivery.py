@@ -54,6 +54,24 @@ class LosesEmptyEvents(_Loses):
 
 
 @fault("DEL-1", subtle=True)
+class LosesKnownEventIds(_Loses):
+    """Loses an event whose `id` an earlier one of the investigation had, whatever else it says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: set[tuple[str, str]] = set()
+
+    def loses(self, event: Event) -> bool:
+        """Take it for a repetition."""
+        if "id" not in event.data:
+            return False
+        key = (event.investigation_id, str(event.data["id"]))
+        known = key in self._known
+        self._known.add(key)
+        return known
+
+
+@fault("DEL-1", subtle=True)
 class LosesUnknownKinds(_Loses):
     """Loses an event whose kind is not one of the five that the protocol names."""
 

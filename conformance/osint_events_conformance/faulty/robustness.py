@@ -156,6 +156,20 @@ class WantsHeartbeats(Server):
 
 
 @fault("LEG-5", subtle=True)
+class WantsEarlySubscribes(Server):
+    """Closes a connection that is not subscribed to anything after a second."""
+
+    def opened(self, peer: Peer) -> None:
+        """Give it a second."""
+        super().opened(peer)
+        self.later(1, lambda: self._look_at(peer))
+
+    def _look_at(self, peer: Peer) -> None:
+        if not peer.subscriptions:
+            peer.close(4504, "nothing was asked for")
+
+
+@fault("LEG-5", subtle=True)
 class WantsHello(Server):
     """Closes a connection that has not said hello within a second."""
 

@@ -96,6 +96,15 @@ class CutsConfirmedIds(Server):
 
 
 @fault("SUB-1", subtle=True)
+class ExpandsDollars(Server):
+    """Confirms an id with one dollar sign in place of two, and without a `$&`."""
+
+    def confirmation(self, investigation_id: str) -> bytes:
+        """Put it into a template."""
+        return super().confirmation(investigation_id.replace("$$", "$").replace("$&", ""))
+
+
+@fault("SUB-1", subtle=True)
 class ConfirmsNonBmpAsReplacement(Server):
     """Confirms an id with U+FFFD in place of every character beyond the BMP."""
 

@@ -21,7 +21,7 @@ def nasty(n: Names) -> dict[str, list[str]]:
         "look like JSON": ["null", "true", "false", "NaN", f'{{"a":"{w}"}}', f'["{w}"]', f'"{w}"', f"{w}\\u0041"],
         "look like code": [
             "undefined", "None", "__proto__", "constructor", "toString", "hasOwnProperty", f"${{{w}}}", f"{{{w}}}",
-            f"$&{w}", f"{w}$$a", f"$'{w}", f"{w}$`a", f"$1{w}", f"\\1{w}", f"{w}\\g<0>", f"{{0}}{w}", f"{w}{{}}", f"%d{w}", f"%(id)s{w}", f"%s{w}", f"{w}'; --", f"<b>{w}</b>", f"&amp;{w}", f"../{w}", f"{w}/a", f"/{w}", f"{w}\\a", f"{w}//a",
+            f"$&{w}", f"{w}$$a", f"\\1{w}", f"{{0}}{w}", f"%(id)s{w}", f"%s{w}", f"{w}'; --", f"<b>{w}</b>", f"&amp;{w}", f"../{w}", f"{w}/a", f"/{w}", f"{w}\\a", f"{w}//a",
         ],
         "UUIDs": [_uuid(d), _uuid(d).lower(), f"{{{_uuid(d).lower()}}}", f"urn:uuid:{_uuid(d).lower()}", _uuid(d).replace("-", "")],
         "white space": [" ", "   ", "\t", "\u3000", f" {w}", f"{w} ", f"{w}  a", f"\t{w}", f"{w}\n", f"{w}\r\na", f"\u00a0{w}", f"{w}\u3000", f"{w}\u200b"],

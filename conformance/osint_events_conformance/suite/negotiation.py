@@ -230,7 +230,7 @@ def mistakes_are_told_to_who_asked(kit: Kit) -> Iterator[Scenario]:
             ({"type": "investigation_update", "investigation_id": n.id(), "data": {}}, "unknown_type"), ({"type": "x" * 500, "ref": "x" * 64}, "unknown_type"),
         ]  # fmt: skip
         yield n, f"unknown types, features {list(features)}", [
-            *greeted("twin", n.client("a"), *features), *greeted("a", n.client("a"), *features), Follow("a", n.id()), *(Mistake("a", json.dumps(text), (code,), str(text["ref"]) if "ref" in text else None) for text, code in texts),
+            *greeted("twin", n.client("a"), "replay"), *greeted("a", n.client("a"), *features), Follow("a", n.id()), *(Mistake("a", json.dumps(text), (code,), str(text["ref"]) if "ref" in text else None) for text, code in texts),
             Settle(), Publish(n.id(), event()), Follow("a", n.id("2"), ref="ok"),
         ]  # fmt: skip
 

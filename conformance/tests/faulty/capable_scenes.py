@@ -91,6 +91,13 @@ async def ignores_a_late_hello(world: World) -> bool:
     return await talk.works() and not talk.of("welcome")
 
 
+async def ignores_a_hello_after_unknown(world: World) -> bool:
+    talk = Talk(world, await world.client("c"))
+    talk.say(type="odd")
+    talk.say(type="hello", protocol=1, features=["replay"])
+    return await talk.works() and not talk.of("welcome")
+
+
 def echoes(ref: str) -> Scene:
     """Every answer has the reference of what it answers."""
 
@@ -188,6 +195,26 @@ async def ends_the_dead_in_time(world: World) -> bool:
     return talk.client.ended == 4001 and time.monotonic() - began > 0.39
 
 
+async def ends_the_dead_of_a_busy_stream(world: World) -> bool:
+    hasten(world)
+    talk = await Talk.begin(world, "heartbeat")
+    await talk.subscribed()
+    for _ in range(30):
+        world.burst(("i", NOTE))
+        await asyncio.sleep(0.04)
+    return talk.client.ended == 4001
+
+
+async def pings_who_answers_again_and_again(world: World) -> bool:
+    hasten(world)
+    talk = await Talk.begin(world, "heartbeat")
+    for number in range(1, 6):
+        if not await talk.gets("ping", number):
+            return False
+        talk.say(type="pong", id=talk.of("ping")[-1]["id"])
+    return True
+
+
 async def takes_ping_frames_for_life(world: World) -> bool:
     hasten(world)
     talk = await Talk.begin(world, "heartbeat")
@@ -236,7 +263,7 @@ async def _compressed(world: World, *features: str) -> Talk:
 async def sends_the_same_compressed(world: World) -> bool:
     talk = await _compressed(world, *QUIET)
     await talk.subscribed()
-    texts = [json.dumps({"n": number, "pad": "ä" * 20_000}) for number in range(3)]
+    texts = [json.dumps({"n": number, "pad": "ä€" * 10_000}, ensure_ascii=False) for number in range(3)]
     world.burst(*[("i", text) for text in texts])
     talk.client.write(masked(b"x", Opcode.PING))
     await talk.gets("investigation_update", 3)
@@ -390,6 +417,7 @@ def refuses_token(change: str) -> Scene:
         _, token = await _left_behind(world)
         other = {
             "foreign": ("j", token),
+            "upper": ("I", token),
             "truncated": ("i", token[:-1]),
             "flipped": ("i", token[:-1] + ("0" if token[-1] != "0" else "1")),
         }[change]
@@ -685,6 +713,15 @@ async def ends_the_slow(world: World) -> bool:
     talk.read_on()
     await talk.client.ends(world.patience)
     return talk.client.ended == 4002 and talk.numbers() == list(range(len(talk.numbers())))
+
+
+async def ends_slow_core_connections(world: World) -> bool:
+    client = await world.client("c", "i")
+    client.transport.pause_reading()
+    world.burst(*published(range(160), pad="x" * 60_000))
+    client.transport.resume_reading()
+    await client.ends(world.patience)
+    return client.ended == 1013
 
 
 async def limits_the_rate(world: World) -> bool:

@@ -457,6 +457,12 @@ async def serves_a_quiet_client(world: World) -> bool:
     return await client.gets(1, "i", world.patience)
 
 
+async def serves_a_late_subscriber(world: World) -> bool:
+    client = await world.client("c")
+    await client.ends(1.2)
+    return await client.works(world.patience)
+
+
 # Events.
 
 

@@ -72,6 +72,17 @@ class LosesLargeCompressedMessages(CapableServer):
 
 
 @fault("CMP-1", subtle=True)
+class CompressesLargeMessagesAsLatin1(CapableServer):
+    """Writes `?` for what is not Latin-1 in compressed messages of more than 8 KiB."""
+
+    def deflated(self, peer: CapablePeer, message: bytes) -> bytes:
+        """Go through the wrong codec."""
+        if len(message) > 8192:  # noqa: PLR2004 - as the docstring says
+            message = message.decode().encode("latin-1", "replace").decode("latin-1").encode()
+        return super().deflated(peer, message)
+
+
+@fault("CMP-1", subtle=True)
 class MixesCompressedBursts(CapableServer):
     """Compresses an event once for all receivers, and takes another of the same length for it within 1 ms."""
 

@@ -114,6 +114,15 @@ class EndsSlowConsumersNormally(CapableServer):
         peer.close(1000)
 
 
+@fault("FLW-2", subtle=True)
+class EndsCoreConsumersBy4002(CapableServer):
+    """Ends a slow connection that said no hello with 4002."""
+
+    def overflowed(self, peer: Peer) -> None:
+        """Make no difference."""
+        peer.close(4002, "too slow")
+
+
 # FLW-3: rates.
 
 

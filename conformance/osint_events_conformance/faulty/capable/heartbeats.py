@@ -61,6 +61,24 @@ class DebouncesAppPings(CapableServer):
             super().answer_ping(session, message)
 
 
+@fault("HB-1", subtle=True)
+class AnswersFiftyPingsASecond(CapableServer):
+    """Answers fifty pings of a connection within a second, and none of the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answered: dict[Session, int] = {}
+
+    def answer_ping(self, session: Session, message: dict[str, Any]) -> None:
+        """Defend itself."""
+        if session not in self._answered:
+            self._answered[session] = 0
+            self.later(1, lambda: self._answered.pop(session))
+        self._answered[session] += 1
+        if self._answered[session] <= 50:  # noqa: PLR2004 - as the docstring says
+            super().answer_ping(session, message)
+
+
 # HB-2: pings, and the end of who does not answer.
 
 
@@ -96,6 +114,30 @@ class TimesOutEarly(CapableServer):
     def heard_at(self, session: Session) -> float:
         """Be in a hurry."""
         return super().heard_at(session) - self.limits.timeout / 2
+
+
+@fault("HB-2", subtle=True)
+class KeepsTheDeadOfBusyStreams(CapableServer):
+    """Ends no dead client as long as events are sent to it."""
+
+    def heard_at(self, session: Session) -> float:
+        """Take what is written for a sign of life."""
+        return max([super().heard_at(session), *(one.sent_at for one in session.subscriptions.values())])
+
+
+@fault("HB-2", subtle=True)
+class PingsThreeTimes(CapableServer):
+    """Sends a connection three pings, and no more; it keeps who is silent after that."""
+
+    def ping(self, session: Session, now: float) -> None:
+        """Trust it by then."""
+        if session.pings < 3:  # noqa: PLR2004 - as the docstring says
+            super().ping(session, now)
+
+    def timed_out(self, session: Session) -> None:
+        """Have no reason to."""
+        if session.pings < 3:  # noqa: PLR2004 - as the docstring says
+            super().timed_out(session)
 
 
 @fault("HB-2", subtle=True)

@@ -155,6 +155,16 @@ class WelcomesAnyTime(CapableServer):
             self.sessions[peer].subscriptions[investigation_id] = Subscription(["all"], head)
 
 
+@fault("NEG-2", subtle=True)
+class WelcomesAfterUnknown(CapableServer):
+    """Welcomes a hello that comes after a message of unknown type."""
+
+    def unknown(self, peer: Peer, message: dict[str, Any]) -> None:
+        """Forget it at once."""
+        super().unknown(peer, message)
+        self._begun.discard(peer)
+
+
 # NEG-3: what is unknown in a hello is ignored.
 
 

@@ -142,6 +142,19 @@ class TakesForeignTokens(CapableServer):
 
 
 @fault("RPL-3", subtle=True)
+class FoldsIdsInTokens(CapableServer):
+    """Takes a token of an investigation whose id differs in case only."""
+
+    def token(self, session: Session, investigation_id: str, seq: int) -> str:
+        """Sign the folded id."""
+        return super().token(session, investigation_id.lower(), seq)
+
+    def position(self, session: Session, investigation_id: str, token: str) -> Position | None:
+        """Verify the folded id."""
+        return super().position(session, investigation_id.lower(), token)
+
+
+@fault("RPL-3", subtle=True)
 class ChecksHalfOfSignature(CapableServer):
     """Takes a token whatever the second half of its signature is."""
 

@@ -173,6 +173,18 @@ class TakesBareScopes(_RepairsScopes):
 
 
 @fault("SCP-2", subtle=True)
+class AppliesFirstOfBadScopes(CapableServer):
+    """Refuses a scope with an unknown value, and delivers by its first value from then on."""
+
+    def refuse_scope(self, session: Session, message: dict[str, Any]) -> None:
+        """Write first, check then."""
+        subscription, scope = session.subscriptions.get(message["investigation_id"]), message["scope"]
+        if subscription is not None and isinstance(scope, list) and scope[:1] in (["tasks"], ["summary"]):
+            subscription.scope = scope[:1]
+        super().refuse_scope(session, message)
+
+
+@fault("SCP-2", subtle=True)
 class BadScopeEndsSubscription(CapableServer):
     """Refuses a bad scope, and ends the subscription that there was."""
 
