@@ -93,7 +93,8 @@ def a_reader_that_is_too_slow_is_ended(kit: Kit) -> Iterator[Scenario]:
         again = [*greeted("again", n.client("slow"), "replay"), Follow("again", n.id(), token="last:slow")]
     yield n, "a reader that stalls for long", [
         *subscriber("witness", n.client("w"), n.id()), *_slow(kit, "slow", n.client("slow"), n.id()),
-        *_events(kit, n.id(), 2 * _queue(kit) + _BEYOND), Resume("slow"), *_events(kit, n.id(), _queue(kit) // 8, "after-"), Settle(),
+        Connect("core", n.client("c"), receive_buffer=_SMALL_BUFFER), Subscribe("core", n.id()), Stall("core"),
+        *_events(kit, n.id(), 2 * _queue(kit) + _BEYOND), Resume("core"), Resume("slow"), *_events(kit, n.id(), _queue(kit) // 8, "after-"), Settle(),
         *again, Publish(n.id(), event(message="last")),
     ]  # fmt: skip
 
