@@ -106,6 +106,16 @@ def test_a_slow_consumer_is_ended_by_its_code(world: NegotiatedWorld, code: int,
     assert world.kinds == kinds
 
 
+@pytest.mark.parametrize(("code", "kinds"), [(4002, ["wrong_slow_end"]), (1013, [])])
+def test_a_slow_core_connection_is_ended_by_its_code(
+    world: NegotiatedWorld, code: int, kinds: list[str]
+) -> None:
+    peer = world.connect("a")
+    peer.has_stalled = peer.may_end = True
+    end(world, peer, code)
+    assert world.kinds == kinds
+
+
 def test_nothing_is_sent_after_the_first_lost_event(world: NegotiatedWorld) -> None:
     peer = stalled(world, "a", 1200)
     world.publish(SUMMARY % 1)
@@ -166,6 +176,16 @@ def test_abuse_ends_by_its_code(world: NegotiatedWorld) -> None:
     world.model.capabilities.abused(peer, 1000, world.tick())
     assert world.kinds == ["abuse_borne"]
     end(world, peer, 4003)
+    world.model.capabilities.abused(peer, 1000, world.tick())
+    assert world.kinds == ["abuse_borne"]
+
+
+def test_abuse_may_end_without_a_close_frame_but_not_by_another_code(world: NegotiatedWorld) -> None:
+    peer = reader(world)
+    peer.may_end = peer.gone = True
+    world.model.capabilities.abused(peer, 1000, world.tick())
+    assert world.kinds == []
+    end(world, peer, 1000)
     world.model.capabilities.abused(peer, 1000, world.tick())
     assert world.kinds == ["abuse_borne"]
 

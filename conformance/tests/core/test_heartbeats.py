@@ -138,6 +138,31 @@ def test_an_end_while_the_runner_had_no_processor_is_doubtful(world: NegotiatedW
     assert all(finding.doubtful for finding in world.case.findings)
 
 
+@pytest.mark.parametrize(("seconds", "kinds"), [(30, []), (33, ["wrong_timeout"])])
+def test_the_end_of_a_dead_client_may_not_be_put_off_for_long(
+    world: NegotiatedWorld, seconds: float, kinds: list[str]
+) -> None:
+    peer = listener(world, dead=True)
+    world.tick(10)
+    world.tell(peer, "ping", id="s1")
+    world.tick(seconds - 10)
+    end(world, peer, 4001)
+    assert world.kinds == kinds
+    assert all(finding.racy for finding in world.case.findings)
+
+
+@pytest.mark.parametrize(("seconds", "kinds"), [(20, []), (23, ["no_ping"])])
+def test_who_listens_is_pinged_again_and_again(
+    world: NegotiatedWorld, seconds: float, kinds: list[str]
+) -> None:
+    peer = listener(world)
+    world.tick(10)
+    world.tell(peer, "ping", id="s1")
+    peer.link.wrote_at = world.now
+    world.model.fence_passed(world.case, world.tick(seconds))
+    assert world.kinds == kinds
+
+
 def test_pongs_that_nobody_asked_for_are_counted_behind_a_fence(world: NegotiatedWorld) -> None:
     peer = listener(world)
     world.model.capabilities.mistaken(peer, {"type": "pong", "id": "x"}, (), world.tick())
