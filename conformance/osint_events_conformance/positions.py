@@ -75,8 +75,8 @@ class Position:
     confirmed: Token | None = None
     due: Debt | None = None
     """The `position` that is owed since the store moved on (RPL-6)."""
-    gap_at: float = 0.0
-    """When the last `gap` came."""
+    told_at: float = 0.0
+    """When the last `gap` or `position` came."""
     no_gap: Debt | None = None
     """The `gap` that is owed since another connection was told of another epoch (RPL-7)."""
 
@@ -382,10 +382,10 @@ def disturbed(peer: Peer, position: Position, kind: str, text: str, at: float) -
 
 
 def awaited(peer: Peer, position: Position, investigation_id: str, at: float) -> Debt | None:
-    """A `position` is due (RPL-6), if the store moved on since the connection was told of a gap."""
+    """A `position` is due (RPL-6), if the store moved on since the connection was told where it is."""
     investigation = peer.case.investigations.get(investigation_id)
     last = investigation.events[-1] if investigation and investigation.events else None
-    if last is None or not last.accepted or last.started <= position.gap_at:
+    if last is None or not last.accepted or last.started <= position.told_at:
         return None
     position.due = owe(peer, "no_position_message", values.show(investigation_id), at)
     peer.case.doubts.setdefault(investigation_id, position.epoch)
@@ -396,6 +396,7 @@ def position(peer: Peer, position: Position | None, message: Mapping[str, Any], 
     """Judge a `position` (RPL-6)."""
     if position is not None:
         peer.case.cases["RPL-6"] += 1
+        position.told_at = at
         _moved(peer, position, message, at, "wrong_position")
         if position.due is not None:
             pay(position.due, "RPL-6")
@@ -409,7 +410,7 @@ def gap(peer: Peer, position: Position | None, message: Mapping[str, Any], at: f
         position.last, position.updated, position.epoch = message["seq"], None, message["epoch"]
         position.tokens.append(Token(message["seq"], message["token"], position.epoch, at))
         _told(position)
-        position.gap_at = at
+        position.told_at = at
         if position.due is not None:
             pay(position.due, "RPL-6")
             position.due = None

@@ -430,6 +430,16 @@ def test_a_position_is_due_where_the_store_moved_on() -> None:
     assert w.found == [("no_position_message", "RPL-6")]
 
 
+def test_a_position_that_came_before_it_was_waited_for_is_not_owed_again() -> None:
+    w = NegotiatedWorld()
+    a = w.subscribed(scope=("summary",))
+    w.publish(TASK % 1)
+    w.move(a, 1)
+    w.model.capabilities.awaiting(a, X, w.tick())
+    w.overdue()
+    assert w.found == []
+
+
 def test_a_position_that_came_is_not_due() -> None:
     w = NegotiatedWorld()
     a = w.subscribed(scope=("summary",))
