@@ -43,7 +43,7 @@ _SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
 _ALSO_SEEN_AS = {
     "no_replay_complete": {"answered_in_replay"},
     "wrong_head": {"not_increasing", "renumbered"},
-    "wrong_prev": {"unannounced_epoch", "no_gap"},
+    "wrong_prev": {"unannounced_epoch", "no_gap", "wrong_scope"},
     "wrong_position": {"unannounced_epoch", "no_gap"},
 }
 """What is all that shows in some scripts of what others show for certain."""

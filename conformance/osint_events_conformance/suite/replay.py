@@ -245,8 +245,8 @@ def what_was_missed_is_replayed_whole(kit: Kit) -> Iterator[Scenario]:
     ]
     yield n, "with a switch of the scope", [
         *_witness(n.id(), n.client("w")), *greeted("a", n.client("a"), "replay", "scopes"), Follow("a", n.id(), ("tasks",)), *missed, Settle(),
-        Follow("a", n.id(), ("summary",), token="confirmed:a"), Publish(n.id(), event("task_x", message="1")), Publish(n.id(), event("investigation_x", message="2")), Settle(),
-        Follow("a", n.id(), token="confirmed:a"), Publish(n.id(), event("task_x", message="3")), Publish(n.id(), event("investigation_x", message="4")),
+        Follow("a", n.id(), ("summary",), token="confirmed:a"), Publish(n.id(), event("task_x", message="tenth")), Publish(n.id(), event("investigation_x", message="eleventh")), Settle(),
+        Follow("a", n.id(), token="confirmed:a"), Publish(n.id(), event("task_x", message="twelfth")), Publish(n.id(), event("investigation_x", message="last")),
     ]  # fmt: skip
     n = kit.names()
     several = [n.id(f"{number}") for number in range(6)]
