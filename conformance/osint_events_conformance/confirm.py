@@ -130,6 +130,7 @@ class Confirmer:
                 confirmed.kind,
                 *_SHADOWS_OF.get(confirmed.kind, ()),
                 *_ALSO_SEEN_AS.get(confirmed.kind, ()),
+                *(_PRIMARY if confirmed.kind in _FOLLOWING else ()),
             }
             if steady.isdisjoint(theirs):
                 self._keep(confirmed)

@@ -173,6 +173,7 @@ class Deliveries:
             f"delivered again on the same connection: {shown}",
             peer.name,
             text.at,
+            clause="NEG-1" if subscription is not None and subscription.ignored_token else "",
             got=text.raw[:KEPT_TEXT],
             racy=racy,
         )

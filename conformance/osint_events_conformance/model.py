@@ -112,6 +112,8 @@ class Model:
                 elif peer in event.debts and is_switch and event.debts[peer].kind == "lost":
                     event.debts[peer].clause = "SCP-3"
             self.capabilities.following(peer, made)
+        elif request is not None:
+            subscription.ignored, subscription.ignored_token = request.scope, request.text is not None
 
     def pinging(self, peer: Peer, payload: bytes, at: float) -> None:
         """A Ping frame goes out (CONN-3)."""

@@ -136,6 +136,7 @@ class Follow:
     `token` says which token to send: `first`, `confirmed` or `last`, a colon, and the connection that got it
     for this investigation; `/` and another investigation's id may follow, then `|` and how to spoil it:
     `cut`, `flip`, `long` or `foreign` (it is another investigation's). Or `=` and a text of one's own.
+    `uninvited`: it is sent where no hello was said, too, and means no more than a plain one there (NEG-1).
     """
 
     kind: ClassVar[str] = "follow"
@@ -145,6 +146,7 @@ class Follow:
     ref: str | None = None
     token: str | None = None
     wait: bool = True
+    uninvited: bool = False
 
     def payload(self, token: str | None = None) -> bytes:
         """The message's UTF-8 bytes, with the token that the reference stands for."""

@@ -47,7 +47,8 @@ class Sending:
         data = b""
         for step in steps:
             another = s.Follow | s.Unfollow | s.AppPing | s.Mistake
-            if peer.talk is None and isinstance(step, another) and not isinstance(step, s.Forbidden):
+            anywhere = isinstance(step, s.Forbidden) or (isinstance(step, s.Follow) and step.uninvited)
+            if peer.talk is None and isinstance(step, another) and not anywhere:
                 continue  # without hello these are messages of another dialect
             token = self._token(running, step) if isinstance(step, s.Follow) and step.token else None
             text = token[0] if token else None

@@ -63,6 +63,25 @@ def features_of_one_connection_are_no_others(kit: Kit) -> Iterator[Scenario]:
         ]  # fmt: skip
 
 
+@check("NEG-1")
+def without_a_hello_nothing_is_negotiated(kit: Kit) -> Iterator[Scenario]:
+    """Scopes, good tokens, the end of a subscription and pings, from a connection that said no hello."""
+    n = kit.names()
+    fields = {"investigation_id": n.id(), "ref": "r"}
+    unknown = (
+        Say("core", json.dumps({"type": "unsubscribe_investigation", **fields}).encode(), "unknown"),
+        Say("core", json.dumps({"type": "ping", "id": "p", "ref": "r"}).encode(), "unknown"),
+        Say("core", json.dumps({"type": "pong", "id": "p"}).encode(), "unknown"),
+    )
+    kinds = ("task_started", "investigation_started")
+    both = [[Publish(n.id(), event(kind, message=f"{turn}")) for kind in kinds] for turn in range(4)]
+    yield n, "scopes, tokens, unsubscribes and pings without a hello", [
+        *greeted("a", n.client("a"), "replay"), Follow("a", n.id()), *both[0], Settle(), Connect("core", n.client("core")),
+        Follow("core", n.id(), ("tasks",), ref="r", token="confirmed:a", uninvited=True), *both[1], Settle(), *unknown, *both[2], Settle(),
+        Follow("core", n.id(), ("summary",), token="confirmed:a", uninvited=True), *both[3],
+    ]  # fmt: skip
+
+
 @check("NEG-2")
 def hello_is_the_first_message(kit: Kit) -> Iterator[Scenario]:
     """Pipelined with subscribes, in one segment and in pieces; a second one and a late one change nothing."""

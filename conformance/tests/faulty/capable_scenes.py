@@ -70,6 +70,16 @@ async def ignores_what_was_not_negotiated(world: World) -> bool:
     return delivered and await talk.gets("investigation_update", 2) and not talk.of("pong", "unsubscribed")
 
 
+async def negotiates_nothing_without_a_hello(world: World) -> bool:
+    _, token = await _left_behind(world)
+    core = Talk(world, await world.client("core"))
+    await core.subscribed(replay_token=token)
+    core.unsubscribe()
+    await core.subscribed("heard")
+    world.burst(("i", SUMMARY))
+    return await core.gets("investigation_update") and len(core.of("investigation_update")) == 1
+
+
 async def ignores_a_second_hello(world: World) -> bool:
     talk = await Talk.begin(world, "scopes")
     talk.say(type="hello", protocol=1, features=["replay"])

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from osint_events_conformance.faulty.catalogue import fault
-from osint_events_conformance.faulty.server import Event, Server
+from osint_events_conformance.faulty.server import Event, Server, valid_id
 
+from . import tokens
 from .negotiating import FEATURES
 from .server import CapableServer
 from .session import LONGEST_REF, Replay, Session, Subscription, valid_hello
@@ -103,6 +104,29 @@ class UnsubscribesWithoutFeature(CapableServer):
             self.check_unsubscribe(session, message)
         else:
             super().obey(session, message)
+
+
+@fault("NEG-1", subtle=True)
+class UnsubscribesCore(CapableServer):
+    """Carries out an unsubscribe on connections that said no hello."""
+
+    def unknown(self, peer: Peer, message: dict[str, Any]) -> None:
+        """Know the message in any case."""
+        if message["type"] == "unsubscribe_investigation" and valid_id(message.get("investigation_id")):
+            self.unsubscribe(peer, message["investigation_id"])
+
+
+@fault("NEG-1", subtle=True)
+class ReplaysToCore(CapableServer):
+    """Obeys a good token on connections that said no hello, in updates as they know them."""
+
+    def subscribe(self, peer: Peer, message: dict[str, Any]) -> None:
+        """Look at the field, and at nothing else."""
+        super().subscribe(peer, message)
+        investigation_id, token = message["investigation_id"], message.get("replay_token")
+        position = tokens.verify(self.key, investigation_id, token) if isinstance(token, str) else None
+        for kept in self.history.after(investigation_id, position.seq) or [] if position else []:
+            peer.send(self.update(kept.event))
 
 
 # NEG-2: hello is the first message, and welcome the first answer.
