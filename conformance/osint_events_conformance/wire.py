@@ -433,7 +433,11 @@ class Link(asyncio.Protocol):
 async def _connect(host: str, port: int, receive_buffer: int | None) -> socket.socket:
     loop = asyncio.get_running_loop()
     last: OSError | None = None
-    for family, kind, proto, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    try:  # what is an address already needs no thread to look it up, for each of thousands of connections
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, proto, _, address in found:
         sock = socket.socket(family, kind, proto)
         sock.setblocking(False)
         if receive_buffer is not None:
