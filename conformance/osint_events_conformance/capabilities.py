@@ -552,10 +552,7 @@ class Capabilities:
         peer.told_forbidden = peer.told_forbidden or code == "forbidden"
         if code == "rate_limited":
             flow.limited(peer, talk, message, at)
-        request = next((one for one in talk.requests if ref is not None and one.ref == ref), None)
-        if request is None and code == "rate_limited" and ref is None:
-            # Of a flood all are alike: which one was refused is not what FLW-3 asks for.
-            request = next((one for one in talk.requests if one.debt and one.debt.kind == "unanswered"), None)
+        request = self._told(peer, talk, message, at)
         if request is not None:
             if code in REFUSALS:
                 self._refused(peer, talk, request)
@@ -573,6 +570,19 @@ class Capabilities:
             text = f"error {code}, where {' or '.join(mistake.codes)} is what is wrong"
             clause = "SEC-2" if "forbidden" in mistake.codes else ""
             case.find("wrong_error", text, peer.name, at, clause=clause)
+
+    def _told(self, peer: Peer, talk: Talk, message: Mapping[str, Any], at: float) -> Request | None:
+        """The request that an error answers, if any."""
+        code, ref = message["code"], message.get("ref")
+        request = next((one for one in talk.requests if ref is not None and one.ref == ref), None)
+        if request is None and code == "rate_limited" and ref is None:
+            # Of a flood all are alike: which one was refused is not what FLW-3 asks for.
+            return next((one for one in talk.requests if one.debt and one.debt.kind == "unanswered"), None)
+        if request is None and code == "subscription_limit":  # answers keep the order of what they answer
+            request = next((one for one in talk.requests if one.kind == "subscribe"), None)
+            if request is not None:
+                self._judge_ref(peer, request.ref, message, at)
+        return request
 
     def _refused(self, peer: Peer, talk: Talk, request: Request) -> None:
         """A request that was refused is owed no answer any more."""

@@ -42,6 +42,7 @@ _SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
 """Kinds that are seen now and then where others are seen for certain: what was published about then."""
 _ALSO_SEEN_AS = {
     "no_replay_complete": {"answered_in_replay"},
+    "no_position": {"not_granted"},
     "wrong_head": {"not_increasing", "renumbered"},
     "wrong_prev": {"unannounced_epoch", "no_gap", "wrong_scope"},
     "wrong_position": {"unannounced_epoch", "no_gap"},

@@ -426,6 +426,15 @@ def test_a_subscribe_that_is_refused_is_owed_no_confirmation() -> None:
     assert w.found == [("lost", "DEL-1")]
 
 
+def test_a_limit_that_is_told_without_its_ref_is_laid_to_the_ref_alone() -> None:
+    w = NegotiatedWorld()
+    a = w.greeted()
+    w.follow(a, ref="1")
+    w.error(a, "subscription_limit")
+    w.overdue()
+    assert w.found == [("wrong_ref", "NEG-4")]
+
+
 def test_a_right_subscribe_that_is_called_wrong_stays_owed_its_confirmation() -> None:
     w = NegotiatedWorld()
     a = w.greeted()
