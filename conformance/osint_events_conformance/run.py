@@ -53,7 +53,7 @@ from osint_events_conformance.security import TIMED_OUT, TURNED_AWAY
 from osint_events_conformance.settings import Settings, redacted_url
 from osint_events_conformance.slots import Slots
 from osint_events_conformance.suite import Kit, event, subscriber
-from osint_events_conformance.tally import Tally
+from osint_events_conformance.tally import LATE, Tally
 from osint_events_conformance.triggers import Trigger, TriggerFailed
 from osint_events_conformance.wire import Link, Refused, Unreachable
 
@@ -64,7 +64,8 @@ class CannotTest(Exception):
 
 _MOST_CONNECTIONS = 64
 """Connections open at once, but for a script that needs more alone."""
-_LEFT_OUT = "the fuzz and stateful phases were left out, since MUSTs are broken already (--patient runs them)"
+_BROKEN = "MUSTs are broken already (--patient goes on)"
+_LEFT_OUT = f"the fuzz and stateful phases were left out: {_BROKEN}"
 _NO_TIME = "the fuzz and stateful phases were left out: the time was over (--max-time)"
 _NOBODY_MAY_SEE = "SEC-2: nobody is known who may see the --forbidden-id, to have a replay token of it"
 _SMOKE_COPIES = 3
@@ -81,6 +82,8 @@ _CROWD = 12
 _HASTE = 0.3
 _FOR_EXAMINING = 0.5
 """Share of the time that is left for that."""
+_FOR_RESTARTS = 0.2
+"""Share of the time that is left for them, where the server is to be restarted."""
 _WORST = 5.0
 """Seconds that long scripts may take to send what waits for their stalled readers."""
 _LOOK = 0.05
@@ -305,7 +308,7 @@ class Run:
 
     async def _drawn(self) -> None:
         """The fuzz and stateful phases. Drawing takes a thread, so that the long scripts go on meanwhile."""
-        if self._time_left() <= 0:
+        if self._time_left() <= self._reserve:
             self._tally.notes.append(_NO_TIME)  # drawing takes seconds
             return
         kit = Kit(random.Random(self._rng.getrandbits(64)), self.settings.fallback, self._pace.round_trip)
@@ -362,7 +365,11 @@ class Run:
 
     async def _restarts(self) -> None:
         """Run what restarts the server, one script after the other, when nothing else needs it any more."""
-        if not self._last or (self._broken and not self.settings.patient) or self._time_left() <= 0:
+        why_not = _BROKEN if self._broken and not self.settings.patient else None
+        if self._time_left() <= 0:
+            why_not = LATE
+        if why_not is not None:
+            self._tally.partly |= dict.fromkeys((script.clause for script in self._last), why_not)
             return
         self._executor.stand_down()
         before = time.monotonic()
@@ -410,7 +417,7 @@ class Run:
         before = time.monotonic()
         if self._broken and not self.settings.patient:
             self._executor.hurry.set()
-        await asyncio.wait(self._long, timeout=max(self._time_left(), 0.1))
+        await asyncio.wait(self._long, timeout=max(self._time_left() - self._reserve, 0.1))
         self._executor.hurry.set()
         runs = await asyncio.gather(*self._long)
         self._long.clear()
@@ -440,7 +447,8 @@ class Run:
             async with beside, self._connections.take(needed):
                 nonlocal failed
                 crowd = failed >= _CROWD
-                if self._time_left() > (_FOR_EXAMINING * self.settings.max_time if crowd else 0):
+                kept = _FOR_EXAMINING * self.settings.max_time if crowd else self._reserve
+                if self._time_left() > kept:
                     patience = _HASTE if crowd else 1.0
                     within = self._time_left() + _OVERTIME
                     case = await self._executor.run(script, patience=patience, within=within)
@@ -460,6 +468,11 @@ class Run:
         await self._confirmer.confirm(name, runs)
 
     # Odds and ends
+
+    @property
+    def _reserve(self) -> float:
+        """Seconds that are kept for what restarts the server."""
+        return _FOR_RESTARTS * self.settings.max_time if self._last else 0.0
 
     def _time_left(self) -> float:
         if self.settings.patient:

@@ -12,7 +12,7 @@ from osint_events_conformance.records import Case
 from osint_events_conformance.results import ClauseResult, Phase, PhaseResult
 from osint_events_conformance.script import Script
 
-_LATE = "the time was over before it was begun (--max-time)"
+LATE = "the time was over before it was begun (--max-time)"
 _UNREACHED = dict.fromkeys(
     ("EVT-2", "EVT-3", "EVT-4", "EVT-5"),
     "judged on events that the server writes itself: --trigger-url, --trigger-command or --observe",
@@ -87,7 +87,7 @@ class Tally:
         for phase, counts in self._cases.items():
             if counts[clause.id]:
                 result.cases[phase] = counts[clause.id]
-        reasons = dict.fromkeys((script.clause for script in self.left_out), _LATE) | self.reasons
+        reasons = dict.fromkeys((script.clause for script in self.left_out), LATE) | self.reasons
         result.not_tested = self.partly.get(clause.id) or reasons.get(clause.id)
         result.partly = clause.id in self.partly
         if self.stopped:

@@ -414,6 +414,22 @@ async def test_what_is_left_after_a_restart_is_judged(server: str, found: dict[s
     assert outcomes(result) == found, findings(result)
 
 
+@pytest.mark.parametrize(
+    ("fault", "only", "within", "reason"),
+    [
+        ("completes-first", ("RPL-5", "RPL-8", "RPL-9"), 50.0, "MUSTs are broken already"),
+        ("capable", ("NEG-2", "RPL-8", "RPL-9"), 0.2, "the time was over"),
+    ],
+)
+async def test_where_the_server_was_not_restarted_that_is_no_verdict(
+    fault: str, only: tuple[str, ...], within: float, reason: str
+) -> None:
+    result = await judge(fault, only=only, restart_command="/no/such/command", max_time=within)
+    of_restarts = [one for one in result.clauses if one.clause.id in {"RPL-8", "RPL-9"}]
+    assert [one.outcome for one in of_restarts] == ["skipped", "skipped"]
+    assert all(reason in str(one.reason) for one in of_restarts)
+
+
 async def test_a_restart_that_fails_leaves_untested_what_needs_it() -> None:
     result = await judge("capable", only=("RPL-8", "NEG-4"), restart_command="/no/such/command")
     assert outcomes(result) == {"NEG-4": "passed", "RPL-8": "skipped"}
