@@ -255,7 +255,8 @@ def _client_ids(steps: Steps, finding: Finding) -> Made:
     if finding.kind == "duplicate":
         return
     if len(set(ids)) < len(ids):
-        clause = {"stray": "SUB-8", "replayed": "DEL-5"}.get(finding.kind, "CONN-5")
+        astray = "SUB-8" if _came_back(steps) else "DEL-2"
+        clause = {"stray": astray, "replayed": "DEL-5"}.get(finding.kind, "CONN-5")
         yield clause, mapped(steps, apart)
     elif not all(_PLAIN_CLIENT_ID.fullmatch(one) for one in ids):
         yield "CONN-1", mapped(steps, apart)

@@ -38,16 +38,24 @@ _BY_NUMBERS = frozenset(
 """Kinds that may follow from wrong numbers, or from a sequence that began anew."""
 _MISSING = _OF_NUMBERS | _BY_NUMBERS | {"lost", "duplicate", "ended", "answered_in_replay", "sent_after_loss"}
 """Kinds after which `prev` rightly says that something is missing."""
-_SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",)}
+_SHADOWS_OF = {"lost_at_hand_over": ("not_replayed",), "lost": ("changed",)}
 """Kinds that are seen now and then where others are seen for certain: what was published about then."""
 _ALSO_SEEN_AS = {
     "no_replay_complete": {"answered_in_replay"},
+    "confirmed_malformed": {"confirmed_unasked"},
+    "dropped": {"ended"},
+    "invented": {"changed"},
     "no_position": {"not_granted"},
     "wrong_head": {"not_increasing", "renumbered"},
-    "wrong_prev": {"unannounced_epoch", "no_gap", "wrong_scope"},
+    "wrong_prev": {"unannounced_epoch", "no_gap", "wrong_scope", "lost"},
+    "wrong_hand_over": {"duplicate"},
     "wrong_position": {"unannounced_epoch", "no_gap"},
 }
 """What is all that shows in some scripts of what others show for certain."""
+_WIDER = {
+    ("unconfirmed", "ROB-4"): {("unconfirmed", "SUB-5")},
+}
+"""Where a kind was laid to two clauses, the one that says it all."""
 _UNREADABLE = frozenset({"no_object", "schema", "broken_frame"})
 """Kinds after which something seems lost that only came in a form that nobody can read."""
 _FOLLOWING = frozenset(
@@ -122,10 +130,16 @@ class Confirmer:
                 flaky.append(confirmed)
                 # Perhaps it suffered from what another script did beside it: try those that misbehave.
                 waiting.sort(key=_most_peaceful)
-        if any(one.clause in _DISTURBING for one in self.confirmed):
-            return  # what happens in company alone is what that clause says
+        both = {(one.kind, one.clause) for one in self.confirmed}
+        self.confirmed = [
+            one for one in self.confirmed if both.isdisjoint(_WIDER.get((one.kind, one.clause), ()))
+        ]
         steady = {one.kind for one in self.confirmed}
         self.confirmed = [one for one in self.confirmed if steady.isdisjoint(_ALSO_SEEN_AS.get(one.kind, ()))]
+        if any(one.clause in _DISTURBING for one in self.confirmed):
+            # What happens in company alone is what that clause says.
+            self.confirmed = [one for one in self.confirmed if not one.flaky or one.clause in _DISTURBING]
+            return
         for confirmed in flaky:
             theirs = {
                 confirmed.kind,

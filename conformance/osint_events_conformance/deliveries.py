@@ -105,6 +105,12 @@ class Deliveries:
         owed = next((event for event in equal if peer in event.debts), None)
         if owed is not None:
             return owed
+        subscription = investigation.subscriptions.get(peer)
+        if subscription is not None and subscription.confirmed_at is not None:
+            since = subscription.confirmed_at
+            others = (one for one in equal if peer not in one.received and one.started >= since)
+            if (known := next(others, None)) is not None:
+                return known
         if len(equal) >= investigation.triggers:
             return next((event for event in reversed(equal) if peer not in event.received), equal[-1])
         verdicts.judge_publisher(peer, investigation.id, data, at)
@@ -250,7 +256,7 @@ class Deliveries:
             # is what is wrong then, so the stray counts only if a subscriber gets the event as well.
             event.strays.append((peer, text))
             verdicts.judge_strays(event)
-        elif self._fallback == "any" and peer in event.bystanders:
+        elif self._fallback == "any" and (peer in event.bystanders or peer.case is not case):
             # Whether there is a fallback is not known before, but it is for all or for none.
             event.bystanders = [one for one in event.bystanders if one.serves and not one.may_end]
             owe_broadcast(event, text.at)

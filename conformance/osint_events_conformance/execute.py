@@ -113,8 +113,8 @@ class Executor:
 
     @property
     def suspects(self) -> bool:
-        """Whether a script in progress has shown findings already."""
-        return any(running.case.findings for running in self._in_progress)
+        """Whether a script in progress has shown that a MUST may be broken."""
+        return any(running.case.is_broken for running in self._in_progress)
 
     async def run(
         self,
@@ -143,6 +143,8 @@ class Executor:
                 if not self._is_enough(running, sought):
                     await self._settle(running, last=True)
                     await self._second_opinion(running)
+                elif sought is None:
+                    running.case.cut_short = True
         except TimeoutError:
             running.case.cut_short = True
         finally:
@@ -169,7 +171,7 @@ class Executor:
         """Whether what was found makes the rest superfluous."""
         kinds = Counter(finding.kind for finding in running.case.findings)
         if running.long and (self.hurry.is_set() or kinds["delayed"] >= _OFTEN):
-            return bool(kinds)
+            return running.case.is_broken
         return sought in kinds
 
     def _begin(self, title: str, salts: tuple[str, str] = ("", "")) -> Running:

@@ -197,9 +197,14 @@ class Case:
         self.doubts: dict[str, object] = {}
         """Investigations whose numbers did not increase, and the epoch that they belonged to (RPL-7)."""
         self.cut_short = False
-        """Whether its last steps were left out for want of time."""
+        """Whether its last steps were left out: there was no time, or enough was found."""
         self.wire: list[WireEntry] = []
         self.order = 0
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether something was found that breaks a MUST."""
+        return any(finding.level == "MUST" for finding in self.findings)
 
     @property
     def owed(self) -> list[Debt]:

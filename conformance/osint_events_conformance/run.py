@@ -394,7 +394,7 @@ class Run:
             await asyncio.sleep(_LOOK)
             if self._executor.suspects or self._executor.at_ease:
                 break
-        if self._executor.suspects or any(task.result()[1].findings for task in self._long if task.done()):
+        if self._executor.suspects or any(task.result()[1].is_broken for task in self._long if task.done()):
             self._executor.hurry.set()
             self._cut = True
 
@@ -405,9 +405,7 @@ class Run:
         """Examine what long scripts have shown already, while there is time for it."""
         shown = [task for task in self._long if task.done() and task.result()[1].findings]
         self._long = [task for task in self._long if task not in shown]
-        runs = [task.result() for task in shown]
-        self._tally.count("coverage", runs, 0.0)
-        await self._confirmer.confirm("coverage", runs)
+        await self._judge_long([task.result() for task in shown], 0.0)
 
     async def _finish_long(self) -> None:
         """Wait for the scripts that ran beside the phases, as long as there is time."""
@@ -421,10 +419,13 @@ class Run:
         self._executor.hurry.set()
         runs = await asyncio.gather(*self._long)
         self._long.clear()
+        await self._judge_long(runs, time.monotonic() - before)
+
+    async def _judge_long(self, runs: list[tuple[Script, Case]], seconds: float) -> None:
         for script, case in runs:
             if case.cut_short:
                 self._tally.cut_short(script)
-        self._tally.count("coverage", runs, time.monotonic() - before)
+        self._tally.count("coverage", runs, seconds)
         await self._confirmer.confirm("coverage", runs)
 
     async def _phase(self, name: Phase, *stages: list[Script]) -> None:

@@ -106,12 +106,12 @@ class StalledReaderEndsRoom(Server):
 
 @fault("ROB-5", subtle=True)
 class StalledReaderSlowsAll(QueuesWithoutBound):
-    """Delivers everything 400 ms late while more than 1 MiB waits for some client."""
+    """Delivers everything 1.5 s late while more than 1 MiB waits for some client."""
 
     def publish(self, event: Event) -> None:
         """Collect garbage, so to speak."""
         if any(peer.queued_bytes > 1024 * 1024 for peer in self.peers):
-            self.later(0.4, lambda: super(StalledReaderSlowsAll, self).publish(event))
+            self.later(1.5, lambda: super(StalledReaderSlowsAll, self).publish(event))
         else:
             super().publish(event)
 

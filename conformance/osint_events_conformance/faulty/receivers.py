@@ -182,7 +182,7 @@ class FallbackEndsWithFirstSubscriber(_FallsBackToSome):
         return event.investigation_id not in self._known
 
 
-@fault("DEL-3", subtle=True)
+@fault("DEL-3", subtle=True, fallback="on")
 class GhostsKeepFallbackAway(_FallsBackToSome):
     """Counts a subscriber whose TCP connection dropped as one for ever, so that nobody gets the updates."""
 

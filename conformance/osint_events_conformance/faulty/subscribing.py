@@ -231,7 +231,7 @@ class ReadsIdsWithoutUnescaping(Server):
         return data.count(b"\\") > 0 and b'\\"' not in data and b"\\\\" not in data
 
 
-@fault("SUB-1", subtle=True)
+@fault("CONN-6", subtle=True)
 class TiresOfReconnects(IgnoresSome):
     """Ignores what a client_id subscribes to after two of its connections have ended."""
 

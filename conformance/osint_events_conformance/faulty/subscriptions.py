@@ -65,9 +65,9 @@ class CutsStoredIds(Server):
         super().add(peer, investigation_id[:254])
 
 
-@fault("DEL-1", subtle=True)
+@fault("CONN-7", subtle=True)
 class LosesPipelinedSubscriptions(Server):
-    """Confirms every subscribe, but of those within 1 ms only the first becomes effective."""
+    """Confirms every subscribe, but of those of one turn of the loop only the first becomes effective."""
 
     fallback = False
 
@@ -81,7 +81,7 @@ class LosesPipelinedSubscriptions(Server):
             return
         super().add(peer, investigation_id)
         self._busy.add(peer)
-        self.later(0.001, lambda: self._busy.discard(peer))
+        self.later(0.0, lambda: self._busy.discard(peer))
 
 
 # SUB-3: 128 subscriptions. Without the fallback, which would turn a loss into strays.

@@ -236,6 +236,12 @@ def who_is_not_subscribed_gets_nothing(kit: Kit) -> Iterator[Scenario]:
     steps += [Publish(n.id(f"{number % 12}"), event(message=f"{number}"), wait=False) for number in range(60)]
     yield n, "twelve connections, an investigation each", steps
     n = kit.names()
+    named = event("finding", investigation_id=n.id("named"), message="names another")
+    yield n, "a payload that names another investigation", [
+        *subscriber("a", n.client("a"), n.id()), *subscriber("b", n.client("b"), n.id("named")), Publish(n.id(), named),
+        Publish(n.id("named"), event(message="its own")), Publish(n.id(), event(message="last")),
+    ]  # fmt: skip
+    n = kit.names()
     several = [n.id(f"{number}") for number in range(40)]
     yield n, "two connections, forty investigations, half of them shared", [
         Connect("a", n.client("a")), Connect("b", n.client("b")), Together(tuple(Subscribe("a", one) for one in several[:30])),

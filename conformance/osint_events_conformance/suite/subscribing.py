@@ -291,6 +291,12 @@ def a_new_connection_starts_without_subscriptions(kit: Kit) -> Iterator[Scenario
                     Publish(n.id("new"), event(message="5")),
                 ]  # fmt: skip
     n = kit.names()
+    several = [n.id(f"{number}") for number in range(12)]
+    yield n, "back after twelve subscriptions", [
+        *subscriber("witness", n.client("witness"), *several), *subscriber("old", n.client(), *several), Close("old"),
+        Connect("new", n.client()), *(Publish(one, event()) for one in several),
+    ]  # fmt: skip
+    n = kit.names()
     yield n, "beside the old connection with the same client id", [
         *subscriber("old", n.client(), n.id()), Connect("new", n.client()), Publish(n.id(), event(message="1")), Settle(),
         Subscribe("new", n.id("new")), Publish(n.id(), event(message="2")), Publish(n.id("new"), event(message="3")),
