@@ -131,7 +131,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def selftest(session: nox.Session) -> None:
-    """Judge the zoo of faulty servers: each must be found out (-- --sample 77: as CI does)."""
+    """Judge the zoo of faulty servers: each must be found out (-- --sample 60: as CI does)."""
     install(session, "build", "conformance", editable=False)
     session.run("osint-events-conformance", "selftest", "--json=reports/selftest.json", *session.posargs)
 

@@ -53,6 +53,7 @@ _ALSO_SEEN_AS = {
 }
 """What is all that shows in some scripts of what others show for certain."""
 _WIDER = {
+    ("unconfirmed", "CONN-7"): {("unconfirmed", "SUB-4")},
     ("unconfirmed", "ROB-4"): {("unconfirmed", "SUB-5")},
 }
 """Where a kind was laid to two clauses, the one that says it all."""

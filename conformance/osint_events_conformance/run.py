@@ -84,7 +84,7 @@ _FOR_EXAMINING = 0.5
 """Share of the time that is left for that."""
 _FOR_RESTARTS = 0.2
 """Share of the time that is left for them, where the server is to be restarted."""
-_WORST = 5.0
+_WORST = 10.0
 """Seconds that long scripts may take to send what waits for their stalled readers."""
 _LOOK = 0.05
 _OVERTIME = 2.0

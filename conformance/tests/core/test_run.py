@@ -398,6 +398,23 @@ async def test_a_fault_of_part_2_is_laid_to_its_clause_and_to_no_other(fault: st
 
 @pytest.mark.zoo
 @pytest.mark.parametrize(
+    ("fault", "clause"),
+    [
+        ("sends-first-position-only", "RPL-6"),
+        ("applies-first-of-bad-scopes", "SCP-2"),
+        ("never-says-backpressure", "FLW-1"),
+        ("skips-when-queue-is-full", "FLW-2"),
+        ("limits-without-retry-after", "FLW-3"),
+        ("has-one-error-code", "ERR-1"),
+    ],
+)
+async def test_a_fault_is_found_where_its_clause_alone_is_asked_for(fault: str, clause: str) -> None:
+    result = await judge(fault, only=(clause, "NEG-2"))
+    assert outcomes(result) == {"NEG-2": "passed", clause: "failed"}, findings(result)
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize(
     ("server", "found"),
     [
         ("capable", {"RPL-8": "passed", "RPL-9": "skipped"}),
